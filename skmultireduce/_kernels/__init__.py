@@ -1,0 +1,1 @@
+"""Compiled inner loops; `skmultireduce._reference` holds their NumPy twins."""

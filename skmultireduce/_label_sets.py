@@ -1,0 +1,337 @@
+"""Label sets: every container that y may come in, and the way back.
+
+The only module that knows y's containers. Everything behind it sees label sets in CSR
+form: row ``i`` has the labels ``indices[indptr[i]:indptr[i + 1]]``, ascending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils._sparse import _align_api_if_sparse
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _num_samples
+
+__all__ = ["LabelSets", "Target", "read_labels"]
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """Label sets of ``n_rows`` rows in CSR form.
+
+    Parameters
+    ----------
+    indptr : ndarray of shape (n_rows + 1,), int64
+        Where the labels of each row start.
+    indices : ndarray of shape (n_pairs,), int32
+        The labels, ascending within a row.
+    n_labels : int
+        Number of labels.
+    values : ndarray of shape (n_pairs,), float64, or None
+        Weights of the labels where y was real-valued, else None.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    n_labels: int
+    values: np.ndarray | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.indptr.shape[0] - 1
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of labels of each row, int64."""
+        return np.diff(self.indptr)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Row of each (row, label) pair, int64."""
+        return np.repeat(np.arange(self.n_rows), self.sizes)
+
+    def counts(self, sample_weight: np.ndarray | None = None) -> np.ndarray:
+        """Number (or total weight) of the rows of each label, float64."""
+        weights = None if sample_weight is None else np.repeat(sample_weight, self.sizes)
+        return np.bincount(self.indices, weights=weights, minlength=self.n_labels).astype(float)
+
+    def take(self, rows: np.ndarray) -> LabelSets:
+        """Label sets of the given rows (integer indices), in that order."""
+        sizes = self.sizes[rows]
+        indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(sizes, out=indptr[1:])
+        # Position of each kept pair: its row's old start plus its rank in the row.
+        pairs = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
+        values = None if self.values is None else self.values[pairs]
+        return replace(self, indptr=indptr, indices=self.indices[pairs], values=values)
+
+    def to_csr(self, dtype: Any = np.int8) -> sp.csr_array:
+        """Indicator matrix of shape (n_rows, n_labels)."""
+        return sp.csr_array(
+            (np.ones(self.indices.shape[0], dtype=dtype), self.indices, self.indptr),
+            shape=(self.n_rows, self.n_labels),
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What y looked like, so that predictions can look the same.
+
+    Parameters
+    ----------
+    kind : {"multilabel", "multiclass"}
+        ``"multiclass"`` for 1-D y.
+    n_labels : int
+        Number of labels (of classes for 1-D y).
+    classes : ndarray
+        For 1-D y the sorted classes. For multi-label y an array of shape (n_labels, 2)
+        whose rows are ``[0, 1]``, the classes of each label: in this form scikit-learn's
+        scorers and ``cross_val_predict`` recognise a multi-label classifier even when
+        there are just two labels (with ``arange(2)`` they take it for a binary one).
+    sparse : bool
+        Whether y was sparse.
+    dtype : dtype
+        Type of y.
+    """
+
+    kind: str
+    n_labels: int
+    classes: np.ndarray
+    sparse: bool
+    dtype: np.dtype
+
+    def to_output(self, indptr: np.ndarray, indices: np.ndarray) -> Any:
+        """Label sets as predictions in the form of y.
+
+        Parameters
+        ----------
+        indptr, indices : ndarray
+            Label sets in CSR form; for 1-D y one label a row.
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows,) or (n_rows, n_labels), or CSR of that shape
+        """
+        if self.kind == "multiclass":
+            return self.classes[indices]
+        # bool and ints count up to 1; other types take the value as it is.
+        out = sp.csr_array(
+            (np.ones(len(indices), dtype=self.dtype), indices, indptr),
+            shape=(len(indptr) - 1, self.n_labels),
+        )
+        return _align_api_if_sparse(out) if self.sparse else out.toarray()
+
+
+def read_labels(
+    y: Any,
+    *,
+    target: Target | None = None,
+    classes: Any = None,
+    allow_multiclass: bool = True,
+    allow_weights: bool = False,
+    input_name: str = "y",
+) -> tuple[LabelSets, Target]:
+    """Read y in any container.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,), or {array-like, sparse} of shape \
+            (n_samples, n_labels)
+        Classes, or a multi-label indicator of any int, bool or float dtype.
+    target : Target, default=None
+        What an earlier y looked like; this one must fit to it.
+    classes : array-like, default=None
+        All classes, for 1-D y of which this is only a part.
+    allow_multiclass : bool, default=True
+        Whether 1-D y is accepted.
+    allow_weights : bool, default=False
+        Whether a non-negative real-valued indicator is accepted.
+    input_name : str, default="y"
+        Name in error messages.
+
+    Returns
+    -------
+    label_sets : LabelSets
+    target : Target
+
+    Raises
+    ------
+    ValueError
+        If y is neither, or has another number of labels or unknown classes.
+    """
+    if y is None:
+        # scikit-learn's common checks look for this wording.
+        raise ValueError(
+            f"requires {input_name} to be passed, but the target {input_name} is None."
+        )
+    if sp.issparse(y):
+        label_sets, found = _read_sparse(y, allow_weights, input_name)
+    else:
+        y = _as_array(y, input_name)
+        if y.ndim == 2 and y.shape[1] > 1:
+            label_sets, found = _read_dense(y, allow_weights, input_name)
+        else:
+            return _read_classes(y, target, classes, allow_multiclass, input_name)
+    if target is None:
+        return label_sets, found
+    if target.kind != "multilabel" or target.n_labels != found.n_labels:
+        expected = (
+            f"{target.n_labels} labels" if target.kind == "multilabel" else "1-D classes"
+        )
+        raise ValueError(
+            f"{input_name} has {found.n_labels} labels, but this estimator was fitted with "
+            f"{expected}. Pass {input_name} with the same columns, or fit a new estimator."
+        )
+    return label_sets, target
+
+
+def _as_array(y: Any, input_name: str) -> np.ndarray:
+    if hasattr(y, "__len__") and len(y) and not hasattr(y, "shape"):
+        first = y[0] if isinstance(y, list | tuple) else None
+        if isinstance(first, list | tuple | set | frozenset):
+            lengths = {len(row) for row in y if hasattr(row, "__len__")}
+            if len(lengths) > 1 or isinstance(first, set | frozenset):
+                raise ValueError(
+                    f"{input_name} is a list of label lists. Turn it into an indicator matrix "
+                    "with sklearn.preprocessing.MultiLabelBinarizer(sparse_output=True)"
+                    ".fit_transform(y)."
+                )
+    _num_samples(y)  # rejects scalars with scikit-learn's message
+    array = np.asarray(y)
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"{input_name} should be a 1-D array of classes or a 2-D multi-label indicator, "
+            f"got an array of shape {array.shape}."
+        )
+    return array
+
+
+def _read_classes(
+    y: np.ndarray, target: Target | None, classes: Any, allow_multiclass: bool, input_name: str
+) -> tuple[LabelSets, Target]:
+    y = column_or_1d(y, warn=True)
+    # Also rejects NaN and mixed objects.
+    y = check_array(
+        y, dtype=None, ensure_2d=False, input_name=input_name, ensure_min_samples=1
+    )
+    check_classification_targets(y)
+    if not allow_multiclass:
+        raise ValueError(
+            f"{input_name} is 1-D, a multi-label indicator of shape (n_samples, n_labels) is "
+            "needed. For single-label targets use sklearn.model_selection."
+            "TunedThresholdClassifierCV, or binarize y with sklearn.preprocessing.LabelBinarizer."
+        )
+    if target is not None:
+        if target.kind != "multiclass":
+            raise ValueError(
+                f"{input_name} is 1-D, but this estimator was fitted with an indicator of "
+                f"{target.n_labels} labels."
+            )
+        known = target.classes
+    elif classes is not None:
+        known = np.unique(np.asarray(classes))
+    else:
+        known = np.unique(y)
+    codes = np.searchsorted(known, y)
+    codes[codes == len(known)] = 0
+    unknown = known[codes] != y
+    if np.any(unknown):
+        raise ValueError(
+            f"{input_name} contains the class {y[unknown][0]!r}, which is not among the known "
+            f"classes {known!r}. Pass all classes as `classes` in the first call."
+        )
+    label_sets = LabelSets(
+        indptr=np.arange(len(y) + 1, dtype=np.int64),
+        indices=codes.astype(np.int32),
+        n_labels=len(known),
+    )
+    return label_sets, Target("multiclass", len(known), known, False, known.dtype)
+
+
+def _multilabel(n_labels: int, sparse: bool, dtype: np.dtype) -> Target:
+    classes = np.tile(np.array([0, 1]), (n_labels, 1))
+    return Target("multilabel", n_labels, classes, sparse, dtype)
+
+
+def _read_dense(
+    y: np.ndarray, allow_weights: bool, input_name: str
+) -> tuple[LabelSets, Target]:
+    if y.dtype.kind not in "biuf":
+        y = check_array(y, dtype="numeric", input_name=input_name)
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{input_name} is a 2-D array of dtype {y.dtype}; a multi-label indicator of 0 "
+                "and 1 is needed. sklearn.preprocessing.MultiLabelBinarizer makes one."
+            )
+    if y.shape[0] == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={y.shape}) in {input_name}.")
+    rows, columns = np.nonzero(y)
+    values = _check_values(y[rows, columns], allow_weights, input_name)
+    indptr = np.zeros(y.shape[0] + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=y.shape[0]), out=indptr[1:])
+    label_sets = LabelSets(indptr, columns.astype(np.int32), y.shape[1], values)
+    return label_sets, _multilabel(y.shape[1], False, _output_dtype(y.dtype))
+
+
+def _read_sparse(y: Any, allow_weights: bool, input_name: str) -> tuple[LabelSets, Target]:
+    if y.ndim != 2:
+        raise ValueError(f"{input_name} is sparse with {y.ndim} dimension(s); 2 are needed.")
+    if y.shape[0] == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={y.shape}) in {input_name}.")
+    if y.shape[1] == 0:
+        raise ValueError(f"{input_name} has no label columns (shape={y.shape}).")
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{input_name} is sparse of dtype {y.dtype}; a multi-label indicator of 0 and 1 "
+            "(bool, int or float) is needed."
+        )
+    dtype = _output_dtype(y.dtype)
+    csr = y.tocsr()
+    if len(csr.indices) and (
+        csr.indices.min() < 0 or csr.indices.max() >= csr.shape[1] or np.any(np.diff(csr.indptr) < 0)
+    ):
+        raise ValueError(
+            f"{input_name} is a corrupt sparse matrix: column indices outside of "
+            f"[0, {csr.shape[1]}) or decreasing row offsets."
+        )
+    canonical = csr.has_canonical_format
+    if not canonical or np.any(csr.data == 0):
+        # A copy, so that the caller's matrix stays as it is; in float64, so that
+        # duplicates do not wrap around in small integer types.
+        csr = csr.astype(np.float64, copy=True)
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    values = _check_values(csr.data, allow_weights, input_name)
+    label_sets = LabelSets(
+        csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.shape[1], values
+    )
+    return label_sets, _multilabel(csr.shape[1], True, dtype)
+
+
+def _output_dtype(dtype: np.dtype) -> np.dtype:
+    return dtype.newbyteorder("=")
+
+
+def _check_values(values: np.ndarray, allow_weights: bool, input_name: str) -> np.ndarray | None:
+    """Weights of the labels, None if all are 1."""
+    if np.all(values == 1):
+        return None
+    values = values.astype(np.float64)
+    if not np.all(np.isfinite(values)):
+        raise ValueError(
+            f"Input {input_name} contains NaN or infinity. Drop these rows, or put 0 where a "
+            "label is not known to hold."
+        )
+    wrong = values[values < 0] if allow_weights else values[values != 1]
+    if len(wrong):
+        allowed = "non-negative label weights" if allow_weights else "0 and 1"
+        raise ValueError(
+            f"Unknown label type: {input_name} must be a multi-label indicator with {allowed}, "
+            f"but contains {wrong[0]:g}. Binarize it, for example with (y > 0).astype('int8')."
+        )
+    return values

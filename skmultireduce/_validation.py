@@ -1,0 +1,212 @@
+"""Rows: every container that X may come in, as typed buffers for the kernels.
+
+The only module that knows X's containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn import get_config
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    check_array,
+    validate_data,
+)
+
+__all__ = ["Rows", "iter_row_blocks", "read_X", "read_sample_weight"]
+
+_NO_INDEX = np.empty(0, dtype=np.int32)
+_NO_OFFSET = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of X as the kernels take them.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_values,), float32 or float64
+        The non-zero values; all values, row by row, if X is dense.
+    indices : ndarray of shape (n_values,), int32 or int64
+        Column of each value; empty if X is dense.
+    indptr : ndarray of shape (n_rows + 1,), int64
+        Where each row starts; empty if X is dense.
+    shape : tuple of int
+        (n_rows, n_features)
+    """
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def dense(self) -> bool:
+        """Whether X is dense."""
+        return self.indptr.shape[0] == 0
+
+    def squared_norms(self) -> np.ndarray:
+        """Squared Euclidean norm of each row, float64."""
+        if self.dense:
+            block = self.data.reshape(self.shape)
+            return np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        out = np.zeros(self.shape[0])
+        filled = np.flatnonzero(np.diff(self.indptr))
+        # In pieces, so that the float64 squares never take as much memory as X.
+        for chunk in np.array_split(filled, max(1, len(self.data) // 4_000_000)):
+            if len(chunk):
+                first = self.indptr[chunk[0]]
+                part = self.data[first : self.indptr[chunk[-1] + 1]].astype(np.float64)
+                out[chunk] = np.add.reduceat(part * part, self.indptr[chunk] - first)
+        return out
+
+    def absolute_sums(self) -> np.ndarray:
+        """Sum of the absolute values of each row, float64."""
+        if self.dense:
+            return np.abs(self.data.reshape(self.shape)).sum(axis=1, dtype=np.float64)
+        out = np.zeros(self.shape[0])
+        filled = np.flatnonzero(np.diff(self.indptr))
+        if len(filled):
+            out[filled] = np.add.reduceat(
+                np.abs(self.data), self.indptr[filled], dtype=np.float64
+            )
+        return out
+
+
+def read_X(  # noqa: N802
+    estimator: Any, X: Any, *, dtype: Any, reset: bool, ensure_min_samples: int = 1
+) -> Rows:
+    """Validate X with scikit-learn's rules and give it as `Rows`.
+
+    Parameters
+    ----------
+    estimator : object
+        Gets ``n_features_in_`` and ``feature_names_in_`` if `reset`, is checked against
+        them otherwise.
+    X : {array-like, sparse} of shape (n_samples, n_features)
+        Any container that scikit-learn accepts. Not changed; converted to `dtype` at most
+        once.
+    dtype : dtype
+        ``float32`` or ``float64``.
+    reset : bool
+        Whether this is the X of a first fit.
+    ensure_min_samples : int, default=1
+        Smallest number of rows.
+
+    Returns
+    -------
+    rows : Rows
+    """
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=dtype,
+        order="C",
+        accept_large_sparse=True,
+        ensure_min_samples=ensure_min_samples,
+    )
+    return to_rows(X)
+
+
+def to_rows(X: Any) -> Rows:
+    """`Rows` of a validated dense C-ordered array or CSR matrix."""
+    if not sp.issparse(X):
+        return Rows(X.reshape(-1), _NO_INDEX, _NO_OFFSET, X.shape)
+    if X.nnz and (
+        X.indices.min() < 0 or X.indices.max() >= X.shape[1] or np.any(np.diff(X.indptr) < 0)
+    ):
+        raise ValueError(
+            "X is a corrupt sparse matrix: column indices outside of "
+            f"[0, {X.shape[1]}) or decreasing row offsets."
+        )
+    if not X.has_canonical_format:
+        # Sorted, without duplicates: results then do not depend on the container that X
+        # came in. On a copy, the caller's matrix stays as it is.
+        X = X.copy()
+        X.sum_duplicates()
+    # indptr may be shorter than the buffers of a sliced or pruned matrix.
+    nnz = int(X.indptr[-1])
+    index_dtype = np.int64 if X.indices.dtype.itemsize == 8 else np.int32
+    return Rows(
+        np.ascontiguousarray(X.data[:nnz]),
+        np.ascontiguousarray(X.indices[:nnz], dtype=index_dtype),
+        X.indptr.astype(np.int64, copy=False),
+        X.shape,
+    )
+
+
+def read_sample_weight(
+    sample_weight: Any, X: Any, n_rows: int | None = None
+) -> np.ndarray | None:
+    """Sample weights as float64, None if there are none.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), float or None
+        Non-negative weights, at least one of them positive.
+    X : object
+        Whose number of rows is to be met.
+    n_rows : int, default=None
+        Number of rows, if `X` is not at hand.
+
+    Returns
+    -------
+    sample_weight : ndarray of shape (n_samples,) or None
+
+    Raises
+    ------
+    ValueError
+        For negative, NaN or all-zero weights.
+    """
+    if sample_weight is None:
+        return None
+    like = np.empty((n_rows, 0)) if n_rows is not None else X
+    sample_weight = _check_sample_weight(
+        sample_weight, like, dtype=np.float64, ensure_non_negative=True
+    )
+    if not np.any(sample_weight > 0):
+        raise ValueError("sample_weight is zero for every row; at least one must be positive.")
+    return sample_weight
+
+
+def iter_row_blocks(
+    n_rows: int, bytes_per_row: float, working_memory: float | None = None
+) -> Iterator[slice]:
+    """Slices of rows whose results fit into scikit-learn's ``working_memory``.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows in all.
+    bytes_per_row : float
+        Memory that one row of the result takes.
+    working_memory : float, default=None
+        MiB; by default what ``sklearn.get_config()`` says.
+
+    Yields
+    ------
+    block : slice
+    """
+    if working_memory is None:
+        working_memory = get_config()["working_memory"]
+    step = max(1, int(working_memory * 2**20 // max(1, bytes_per_row)))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(n_rows, start + step))
+
+
+def indexable_rows(X: Any) -> Any:
+    """X in a form whose rows can be sliced (lists and COO cannot)."""
+    if sp.issparse(X):
+        return X if X.format in ("csr", "lil") else X.tocsr()
+    if hasattr(X, "iloc") or hasattr(X, "__array__") or hasattr(X, "shape"):
+        return X
+    _num_samples(X)
+    return X if isinstance(X, list) else check_array(X, dtype=None)
