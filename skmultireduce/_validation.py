@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import (
     _check_sample_weight,
     _num_samples,
@@ -19,7 +20,15 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-__all__ = ["Rows", "iter_row_blocks", "read_X", "read_sample_weight"]
+__all__ = [
+    "Rows",
+    "indexable_rows",
+    "iter_row_blocks",
+    "read_X",
+    "read_sample_weight",
+    "take_rows",
+    "to_rows",
+]
 
 _NO_INDEX = np.empty(0, dtype=np.int32)
 _NO_OFFSET = np.empty(0, dtype=np.int64)
@@ -50,6 +59,17 @@ class Rows:
     def dense(self) -> bool:
         """Whether X is dense."""
         return self.indptr.shape[0] == 0
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """The given rows (integer indices), in that order."""
+        shape = (len(rows), self.shape[1])
+        if self.dense:
+            return Rows(self.data.reshape(self.shape)[rows].reshape(-1), _NO_INDEX, _NO_OFFSET, shape)
+        sizes = np.diff(self.indptr)[rows]
+        indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(sizes, out=indptr[1:])
+        values = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
+        return Rows(self.data[values], self.indices[values], indptr, shape)
 
     def squared_norms(self) -> np.ndarray:
         """Squared Euclidean norm of each row, float64."""
@@ -210,3 +230,8 @@ def indexable_rows(X: Any) -> Any:
         return X
     _num_samples(X)
     return X if isinstance(X, list) else check_array(X, dtype=None)
+
+
+def take_rows(X: Any, rows: np.ndarray) -> Any:
+    """Rows of X or y in the container that they came in."""
+    return _safe_indexing(indexable_rows(X), rows)

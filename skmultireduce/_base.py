@@ -1,0 +1,649 @@
+"""What the SGD estimators share: the loop over epochs and everything around it.
+
+A model (linear, neural) brings parameters, an epoch and scores; this module brings
+validation, targets, draws, schedule, stopping, averaging, callbacks, resumption and the
+predictions. Model state lives in attributes named in `_STATE`, so that early stopping,
+averaging and callbacks can take and put it back without knowing the model.
+"""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmultireduce._cutoff import best_jaccard
+from skmultireduce._label_sets import LabelSets, Target, read_labels
+from skmultireduce._sampling import row_order
+from skmultireduce._schedule import LEARNING_RATES, Patience, epoch_steps
+from skmultireduce._stratify import stratified_holdout
+from skmultireduce._targets import (
+    ONE_VS_REST,
+    REDUCTIONS,
+    Targets,
+    read_class_weight,
+)
+from skmultireduce._validation import (
+    Rows,
+    iter_row_blocks,
+    read_sample_weight,
+    read_X,
+    take_rows,
+)
+
+# Results of prediction are made in blocks of at most this size (and at most scikit-learn's
+# working_memory): small enough to stay in cache between the passes over them.
+_BLOCK_MIB = 8.0
+
+
+def _block_mib() -> float:
+    return min(_BLOCK_MIB, get_config()["working_memory"])
+
+
+def _open_unit_interval(dtype: np.dtype) -> tuple[Any, Any]:
+    one = dtype.type(1)
+    return np.finfo(dtype).tiny, np.nextafter(one, dtype.type(0))
+
+
+def _has_proba(estimator: Any) -> bool:
+    if estimator.loss != "log_loss":
+        raise AttributeError(
+            f"predict_proba is not available for loss={estimator.loss!r}, whose scores are not "
+            "probabilities. Use loss='log_loss', or decision_function."
+        )
+    return True
+
+
+class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Loop over epochs and predictions of the SGD estimators; not for direct use."""
+
+    _parameter_constraints: dict = {
+        "reduction": [StrOptions(set(REDUCTIONS))],
+        "loss": [StrOptions({"log_loss", "squared_hinge"})],
+        "alpha": [Interval(numbers.Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "tol": [Interval(numbers.Real, 0, None, closed="left"), None],
+        "learning_rate": [StrOptions(set(LEARNING_RATES))],
+        "eta0": [Interval(numbers.Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "label_sampling": [StrOptions({"random", "cycle"})],
+        "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
+        "average": ["boolean", Interval(numbers.Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "shuffle": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "n_jobs": [numbers.Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Takes multi-label y as it is; see MultiClassReduction.
+    _takes_label_sets = True
+
+    # Names of the attributes that make up the state of the parameters.
+    _STATE: tuple[str, ...] = ()
+
+    # ------------------------------------------------------------- of the model
+    def _allocate(self, rows: Rows, n_labels: int) -> None:
+        raise NotImplementedError
+
+    def _prepare(self, rows: Rows, targets: Targets) -> Any:
+        """Whatever the epochs of one fit need beside the parameters."""
+        raise NotImplementedError
+
+    def _epoch(
+        self,
+        work: Any,
+        rows: Rows,
+        targets: Targets,
+        *,
+        epoch: int,
+        order: np.ndarray,
+        shown: tuple[np.ndarray, np.ndarray],
+        eta: tuple[float, float],
+    ) -> float:
+        """Train one epoch; return the sum of the losses."""
+        raise NotImplementedError
+
+    def _scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
+        """Scores of the rows first:last into out."""
+        raise NotImplementedError
+
+    def _to_probabilities(self, scores: np.ndarray) -> None:
+        """Turn a block of scores into probabilities, in place."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ fitting
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Any:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows; converted to `dtype` once.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels), or \
+                array-like of shape (n_samples,)
+            Multi-label indicator of 0 and 1 of any int, bool or float dtype; for the
+            softmax reductions also non-negative weights of the labels. 1-D y holds
+            classes: the model is then an ordinary multi-class classifier.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the rows. Only their ratios matter.
+        X_val, y_val : as X and y, default=None
+            Rows on which early stopping looks, instead of a held-out part of X.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or y are not of these forms, no row has a label, or parameters
+            contradict each other.
+        """
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; pass both or none of them.")
+        if X_val is not None and not self.early_stopping:
+            raise ValueError("X_val and y_val are for early stopping; set early_stopping=True.")
+        resume = self.warm_start and self.__sklearn_is_fitted__()
+        if not resume:
+            self._forget()
+        rows, label_sets = self._read(X, y, reset=not resume)
+        sample_weight = read_sample_weight(sample_weight, X)
+        validation = None
+        if X_val is not None:
+            X_val_rows = read_X(self, X_val, dtype=self.dtype, reset=False)
+            val_sets, _ = read_labels(y_val, target=self._target, input_name="y_val")
+            validation = (X_val_rows, val_sets, X_val, y_val)
+        elif self.early_stopping:
+            seed = self._random_seed(resume)
+            kept, held_out = stratified_holdout(label_sets, self.validation_fraction, seed)
+            if len(kept) == 0 or len(held_out) == 0:
+                raise ValueError(
+                    f"validation_fraction={self.validation_fraction} of {rows.shape[0]} rows "
+                    "leaves no row to train or to validate on. Change it, or pass X_val, y_val."
+                )
+            X_held, y_held = (None, None)
+            if self.scoring is not None:
+                X_held, y_held = take_rows(X, held_out), take_rows(y, held_out)
+            validation = (rows.take(held_out), label_sets.take(held_out), X_held, y_held)
+            rows, label_sets = rows.take(kept), label_sets.take(kept)
+            if sample_weight is not None:
+                sample_weight = sample_weight[kept]
+        if not resume:
+            self._start(rows, label_sets)
+        elif self._epochs_of_run >= self.max_iter:
+            # The earlier run is complete: the schedule starts again, the draws go on.
+            self._epochs_of_run = 0
+        targets = self._build_targets(rows, label_sets, sample_weight)
+        self._set_rates(rows, targets)
+        self._train_or_forget(
+            rows, targets, self.max_iter - self._epochs_of_run, validation, X, y
+        )
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Any:
+        """Train one more epoch, on these rows.
+
+        The first call fixes the labels: the columns of y (or `classes` for 1-D y). Step
+        sizes, draws and counters go on from call to call: with the same rows each time,
+        `max_iter` calls give the bits of one `fit`. ``learning_rate="linear"`` decays over
+        the first `max_iter` calls and then stays at its last mean step; for a long stream
+        set `max_iter` to the number of calls, or use ``"invscaling"``. ``"auto"`` values
+        of `eta0` and `alpha` are taken from the first call's rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels), or \
+                array-like of shape (n_samples,)
+            As in `fit`, with the same columns in each call; labels may be without rows.
+        classes : array-like of shape (n_classes,), default=None
+            All classes, in the first call with 1-D y. For multi-label y the columns say
+            it; if given, there must be one for each.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit cannot stop early; set early_stopping=False, or use fit with "
+                "X_val and y_val."
+            )
+        first = not self.__sklearn_is_fitted__()
+        rows, label_sets = self._read(X, y, reset=first, classes=classes)
+        sample_weight = read_sample_weight(sample_weight, X)
+        if first:
+            self._start(rows, label_sets)
+        targets = self._build_targets(rows, label_sets, sample_weight)
+        if first:
+            self._set_rates(rows, targets)
+        self._train_or_forget(rows, targets, 1, None, X, y)
+        return self
+
+    def _read(
+        self, X: Any, y: Any, *, reset: bool, classes: Any = None
+    ) -> tuple[Rows, LabelSets]:
+        self._check_parameters()
+        target = None if reset else self._target
+        # y first: without it, the message should name y.
+        label_sets, target = read_labels(
+            y,
+            target=target,
+            classes=classes,
+            allow_weights=self.reduction not in ONE_VS_REST,
+        )
+        if classes is not None and len(np.unique(np.asarray(classes))) != target.n_labels:
+            raise ValueError(
+                f"classes has {len(np.unique(np.asarray(classes)))} entries, but y has "
+                f"{target.n_labels} labels."
+            )
+        if self.label_sampling == "cycle" and label_sets.values is not None:
+            raise ValueError(
+                "label_sampling='cycle' shows every label equally often, which label weights "
+                "in y contradict. Use label_sampling='random', or a y of 0 and 1."
+            )
+        rows = read_X(self, X, dtype=self.dtype, reset=reset)
+        if rows.shape[0] != label_sets.n_rows:
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: "
+                f"{[rows.shape[0], label_sets.n_rows]} in X and y."
+            )
+        if reset:
+            self._target: Target = target
+            self.classes_ = target.classes
+        return rows, label_sets
+
+    def _check_parameters(self) -> None:
+        if self.loss == "squared_hinge" and self.reduction not in ONE_VS_REST:
+            raise ValueError(
+                f"loss='squared_hinge' is for the one-vs-rest reductions; reduction="
+                f"{self.reduction!r} is a softmax one. Use loss='log_loss' or "
+                "reduction='one_vs_rest'."
+            )
+        if self.label_sampling == "cycle" and self.reduction != "pick_one":
+            raise ValueError(
+                f"label_sampling='cycle' is for reduction='pick_one'; {self.reduction!r} uses "
+                "all labels in each epoch. Leave label_sampling='random'."
+            )
+        if self.scoring is not None and not self.early_stopping:
+            raise ValueError(
+                "scoring is the metric of early stopping; set early_stopping=True, or leave "
+                "scoring=None."
+            )
+
+    def _random_seed(self, resume: bool) -> int:
+        if not resume:
+            random_state = check_random_state(self.random_state)
+            self._seed = int(random_state.randint(np.iinfo(np.int64).max, dtype=np.int64))
+        return self._seed
+
+    def _forget(self) -> None:
+        """Leave no trace of an earlier fit that could pass for a fitted model."""
+        for name in ("n_iter_", "validation_scores_", "best_validation_score_"):
+            self.__dict__.pop(name, None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return getattr(self, "n_iter_", 0) > 0
+
+    def _start(self, rows: Rows, label_sets: LabelSets) -> None:
+        """Begin a new model."""
+        self._random_seed(resume=False)
+        self.t_ = 0
+        self.n_iter_ = 0
+        self._epoch_number = 0
+        self._epochs_of_run = 0
+        self._n_averaged = 0
+        self.loss_curve_: list[float] = []
+        self._allocate(rows, label_sets.n_labels)
+
+    def _build_targets(
+        self, rows: Rows, label_sets: LabelSets, sample_weight: np.ndarray | None
+    ) -> Targets:
+        targets = Targets.build(
+            label_sets,
+            reduction=self.reduction,
+            loss=self.loss,
+            sample_weight=sample_weight,
+            class_weight=read_class_weight(self.class_weight, self._target, label_sets),
+            dtype=self.dtype,
+        )
+        unlabeled = int(np.count_nonzero(label_sets.sizes == 0))
+        self.n_unlabeled_ = unlabeled if targets.softmax else 0
+        if self.n_unlabeled_ == rows.shape[0]:
+            raise ValueError(
+                f"No row of y has a label; reduction={self.reduction!r} learns from labels "
+                "only. Check y, or use reduction='one_vs_rest'."
+            )
+        if self.n_unlabeled_:
+            warnings.warn(
+                f"{self.n_unlabeled_} of {rows.shape[0]} rows have no label and are left out: "
+                f"reduction={self.reduction!r} has no target for them. "
+                "reduction='one_vs_rest' uses them.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return targets
+
+    def _set_rates(self, rows: Rows, targets: Targets) -> None:
+        """Resolve ``eta0="auto"`` and ``alpha="auto"``; see the notes of the estimators."""
+        raise NotImplementedError
+
+    def _train_or_forget(self, *args: Any) -> None:
+        # An epoch that was interrupted leaves weights that fit to no counter.
+        try:
+            self._train(*args)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _train(
+        self,
+        rows: Rows,
+        targets: Targets,
+        n_epochs: int,
+        validation: tuple | None,
+        X: Any,
+        y: Any,
+    ) -> None:
+        work = self._prepare(rows, targets)
+        n_rows = rows.shape[0]
+        rising = Patience(self.n_iter_no_change, self.tol or 0.0)
+        falling = Patience(self.n_iter_no_change, self.tol or 0.0)
+        best_state = None
+        if validation is not None:
+            self.validation_scores_: list[float] = []
+            self.best_validation_score_ = -np.inf
+        context = self._init_callback_context(max_subtasks=n_epochs)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        for _ in range(n_epochs):
+            inner = context.subcontext(task_name="epoch")
+            inner.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            epoch = self._epoch_number
+            loss = self._epoch(
+                work,
+                rows,
+                targets,
+                epoch=epoch,
+                order=row_order(n_rows, seed=self._seed, epoch=epoch, shuffle=self.shuffle),
+                shown=targets.shown(
+                    seed=self._seed, epoch=epoch, label_sampling=self.label_sampling
+                ),
+                eta=epoch_steps(
+                    self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter
+                ),
+            )
+            loss /= targets.n_used
+            self._epoch_number += 1
+            self._epochs_of_run += 1
+            self.n_iter_ += 1
+            self.t_ += n_rows - self.n_unlabeled_
+            self.loss_curve_.append(loss)
+            self._check_finite(loss)
+            if self.average and self._epoch_number >= int(self.average):
+                self._update_average()
+            if self.verbose:
+                print(f"epoch {self.n_iter_}: loss {loss:.6g}")
+            stop = False
+            if validation is not None:
+                score = self._validation_score(validation)
+                self.validation_scores_.append(score)
+                if self.verbose:
+                    print(f"epoch {self.n_iter_}: validation score {score:.6g}")
+                if rising.update(score):
+                    best_state = self._copy_state()
+                    self.best_validation_score_ = score
+                stop = rising.exhausted
+            elif self.tol is not None:
+                falling.update(-loss)
+                stop = falling.exhausted
+            stop |= inner.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
+            )
+            if stop:
+                break
+        else:
+            if self.tol is not None and not self.early_stopping and n_epochs > 1:
+                warnings.warn(
+                    f"max_iter={self.max_iter} epochs were run without the loss settling to "
+                    f"tol={self.tol}. Raise max_iter, or set tol=None to train for max_iter "
+                    "epochs by design.",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
+        if best_state is not None:
+            for name, value in best_state.items():
+                setattr(self, name, value)
+        self._check_finite(self._checksum())
+        context.call_on_fit_task_end(
+            estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
+        )
+
+    def _check_finite(self, number: float) -> None:
+        if not np.isfinite(number):
+            raise ValueError(
+                f"Training diverged in epoch {self.n_iter_}: the weights are not finite any "
+                f"more. Lower eta0 (now {self.eta0_:.3g}; eta0='auto' is safe), scale X, for "
+                "example with sklearn.preprocessing.MaxAbsScaler or Normalizer, or set "
+                "dtype='float64'."
+            )
+
+    def _checksum(self) -> float:
+        """A number that is not finite if a parameter is not."""
+        return float(sum(np.sum(getattr(self, name), dtype=np.float64) for name in self._STATE))
+
+    # ------------------------------------------------------------------- state
+    def _copy_state(self) -> dict[str, np.ndarray]:
+        names = [*self._STATE, *(f"_mean{name}" for name in self._STATE if self._n_averaged)]
+        return {name: getattr(self, name).copy() for name in names}
+
+    def _update_average(self) -> None:
+        """Add the parameters of this epoch to the mean over epochs."""
+        self._n_averaged += 1
+        for name, value in self._plain_state().items():
+            mean_name = f"_mean{name}"
+            if self._n_averaged == 1:
+                setattr(self, mean_name, value.copy())
+            else:
+                mean = getattr(self, mean_name)
+                mean += (value - mean) / self._n_averaged
+
+    def _plain_state(self) -> dict[str, np.ndarray]:
+        """Parameters in a form whose mean is meaningful."""
+        return {name: getattr(self, name) for name in self._STATE}
+
+    def _parameters(self) -> tuple[np.ndarray, ...]:
+        """Parameters for predictions: means if there are any."""
+        prefix = "_mean" if self._n_averaged else ""
+        return tuple(getattr(self, prefix + name) for name in self._STATE)
+
+    def _validation_score(self, validation: tuple) -> float:
+        rows, label_sets, X_val, y_val = validation
+        if self.scoring is not None:
+            return float(check_scoring(self, self.scoring)(self, X_val, y_val))
+        if self._target.kind == "multiclass":
+            predicted = self._top_labels(rows)
+            return float(np.mean(predicted == label_sets.indices))
+        return float(best_jaccard(label_sets, self._all_scores(rows, self._proba_loss))[1])
+
+    # -------------------------------------------------------------- predictions
+    @property
+    def _proba_loss(self) -> bool:
+        return self.loss == "log_loss"
+
+    @property
+    def _n_labels(self) -> int:
+        return self._target.n_labels
+
+    def _n_threads(self) -> int:
+        return effective_n_jobs(self.n_jobs)
+
+    def _for_blocks(
+        self, n_rows: int, function: Callable[[slice], Any], bytes_per_row: float
+    ) -> list:
+        """Call a function for blocks of rows, in threads; results in order."""
+        blocks = list(iter_row_blocks(n_rows, bytes_per_row, _block_mib()))
+        n_threads = min(self._n_threads(), len(blocks))
+        if n_threads <= 1:
+            return [function(block) for block in blocks]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, blocks))
+
+    def _block_scores(self, rows: Rows, block: slice, proba: bool) -> np.ndarray:
+        out = np.empty((block.stop - block.start, self._n_labels), dtype=self.dtype)
+        self._scores(rows, block.start, block.stop, out)
+        if proba:
+            self._to_probabilities(out)
+        return out
+
+    def _all_scores(self, rows: Rows, proba: bool) -> np.ndarray:
+        out = np.empty((rows.shape[0], self._n_labels), dtype=self.dtype)
+
+        def fill(block: slice) -> None:
+            part = out[block]
+            self._scores(rows, block.start, block.stop, part)
+            if proba:
+                self._to_probabilities(part)
+                # float32 rounds to 0 and 1 what is strictly between.
+                np.clip(part, *_open_unit_interval(part.dtype), out=part)
+
+        self._for_blocks(rows.shape[0], fill, out.itemsize * self._n_labels)
+        return out
+
+    def _top_labels(self, rows: Rows) -> np.ndarray:
+        def top(block: slice) -> np.ndarray:
+            return self._block_scores(rows, block, False).argmax(axis=1)
+
+        found = self._for_blocks(rows.shape[0], top, 8 * self._n_labels)
+        return np.concatenate(found).astype(np.int32)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores of the labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels)
+            For the softmax reductions up to a number for each row. For 1-D y with two
+            classes, of shape (n_samples,): the second class's score less the first's.
+        """
+        check_is_fitted(self)
+        scores = self._all_scores(read_X(self, X, dtype=self.dtype, reset=False), False)
+        if self._target.kind == "multiclass" and scores.shape[1] == 2:
+            return scores[:, 1] - scores[:, 0]
+        return scores
+
+    @available_if(_has_proba)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the labels, strictly between 0 and 1.
+
+        Softmax reductions: each row sums to 1; the probability that a label is the one
+        picked (theory 2.1), not that a row has it. One-vs-rest: for each label on its own.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_labels)
+            For 1-D y rows sum to 1 in any case.
+        """
+        check_is_fitted(self)
+        out = self._all_scores(read_X(self, X, dtype=self.dtype, reset=False), True)
+        if self._target.kind == "multiclass" and self.reduction in ONE_VS_REST:
+            out /= out.sum(axis=1, keepdims=True)
+        return out
+
+    @available_if(_has_proba)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_labels)
+        """
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> Any:
+        """Label sets of the rows.
+
+        Softmax reductions: the most probable label (`ThresholdedMultiLabel` gives sets).
+        One-vs-rest: the labels with a score of at least 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : {ndarray, sparse matrix} of shape (n_samples, n_labels), or ndarray of shape \
+                (n_samples,)
+            In the form of the y of fit: sparse if that was sparse, with its dtype.
+        """
+        check_is_fitted(self)
+        rows = read_X(self, X, dtype=self.dtype, reset=False)
+        n_rows = rows.shape[0]
+        if self._target.kind == "multiclass" or self.reduction not in ONE_VS_REST:
+            return self._target.to_output(np.arange(n_rows + 1), self._top_labels(rows))
+
+        def positives(block: slice) -> tuple[np.ndarray, np.ndarray]:
+            hit = self._block_scores(rows, block, False) >= 0
+            return hit.sum(axis=1), np.nonzero(hit)[1].astype(np.int32)
+
+        parts = self._for_blocks(n_rows, positives, 8 * self._n_labels)
+        indptr = np.zeros(n_rows + 1, dtype=np.int64)
+        np.cumsum(np.concatenate([sizes for sizes, _ in parts]), out=indptr[1:])
+        return self._target.to_output(indptr, np.concatenate([labels for _, labels in parts]))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        return tags

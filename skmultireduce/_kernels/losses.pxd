@@ -1,0 +1,133 @@
+# Every reduction, once: a row of scores and a label set become a gradient row in place.
+#
+# The softmax reductions are one function: pick_one hands it a set of one label, the
+# pick; pick_all_normalized gives the row the weight 1/S; pick_all the weight 1. The
+# one-vs-rest reductions differ in the target of the row's labels: 1, or 1/S.
+#
+# Nothing is dispatched per element: the vector part treats every label as a negative
+# one, and the few labels of the row are put right afterwards.
+
+from libc.math cimport exp, log, log1p
+from libc.stdint cimport int32_t, int64_t
+
+from skmultireduce._kernels.simd cimport real, sigmoid, softmax, squared_hinge
+
+# Labels that share one logarithm, and the bounds of the blocks that threads take: any
+# split into such blocks adds up the same numbers in the same order.
+cdef enum:
+    GROUP = 16
+
+
+cdef inline int rows_per_logarithm(real* like) noexcept nogil:
+    # Factors are at most 2, and 16 labels of so many rows stay below the largest number.
+    if real is float:
+        return 7
+    else:
+        return 60
+
+
+cdef inline double softmax_row(
+    real* z, int64_t n_labels,
+    const int32_t* labels, const real* label_weight, int64_t n,
+    double row_weight, double* factor,
+) noexcept nogil:
+    # z becomes g with gradient = factor * g, and factor = total weight / sum of exp: the
+    # caller has a multiplication to do anyway. Returns the loss.
+    cdef:
+        double total = 0, picked = 0, weight
+        real highest, sum_
+        int64_t i
+    for i in range(n):
+        weight = 1.0 if label_weight is NULL else <double>label_weight[i]
+        total += weight
+        picked += weight * z[labels[i]]
+    sum_ = softmax(z, n_labels, &highest)
+    if total <= 0:
+        factor[0] = 0
+        return 0
+    for i in range(n):
+        weight = 1.0 if label_weight is NULL else <double>label_weight[i]
+        z[labels[i]] -= <real>(weight * (sum_ / total))
+    factor[0] = row_weight * total / sum_
+    return row_weight * (total * (log(<double>sum_) + highest) - picked)
+
+
+cdef inline double softplus(double x) noexcept nogil:
+    return (x if x > 0 else 0) + log1p(exp(-x if x > 0 else x))
+
+
+cdef inline void sigmoid_row(
+    real* z, int64_t first, int64_t last,
+    const int32_t* labels, const real* label_weight, int64_t n, double target,
+    double row_weight, real* product, real* sum_, double* loss,
+) noexcept nogil:
+    # z[first:last] becomes the gradient of the binary log losses of these labels, less
+    # row_weight. The loss of all of them as negatives goes to product and sum_ (see
+    # simd_values.h), what the row's labels change of it to loss, one entry a GROUP.
+    cdef:
+        int64_t i, k
+        double weight, score
+    # Before the scores are overwritten.
+    for i in range(n):
+        k = labels[i]
+        if first <= k < last:
+            # weight: of the loss as a positive; 1 - target: as a negative.
+            weight = target if label_weight is NULL else target * label_weight[i]
+            score = z[k]
+            loss[k // GROUP] -= row_weight * target * score
+            if weight != target:
+                loss[k // GROUP] += row_weight * (weight - target) * softplus(-score)
+    sigmoid(z + first, last - first, product + first, sum_ + first)
+    for i in range(n):
+        k = labels[i]
+        if first <= k < last:
+            weight = target if label_weight is NULL else target * label_weight[i]
+            z[k] = <real>(weight * (z[k] - 1.0) + (1 - target) * z[k])
+
+
+cdef inline void squared_hinge_row(
+    real* z, int64_t first, int64_t last,
+    const int32_t* labels, const real* label_weight, int64_t n, double target,
+    double row_weight, real* kept, real* sum_, double* loss,
+) noexcept nogil:
+    # The same for the squared hinge; kept has room for the labels of any row.
+    cdef:
+        int64_t i, k
+        double weight, score, positive, negative
+    for i in range(n):
+        k = labels[i]
+        if first <= k < last:
+            weight = target if label_weight is NULL else target * label_weight[i]
+            score = z[k]
+            positive = 1 - score if score < 1 else 0
+            negative = 1 + score if score > -1 else 0
+            loss[k // GROUP] += row_weight * (
+                weight * positive * positive - target * negative * negative
+            )
+            kept[i] = <real>(2 * ((1 - target) * negative - weight * positive))
+    squared_hinge(z + first, last - first, sum_ + first)
+    for i in range(n):
+        k = labels[i]
+        if first <= k < last:
+            z[k] = kept[i]
+
+
+cdef inline void collect_loss(
+    real* product, real* sum_, int64_t first, int64_t last, double row_weight, double* loss,
+) noexcept nogil:
+    # Moves what product and sum_ hold to loss, one logarithm for each GROUP of labels.
+    cdef:
+        int64_t k, i, stop
+        real factor, total
+    k = first
+    while k < last:
+        stop = k + GROUP if k + GROUP < last else last
+        factor = 1
+        total = 0
+        for i in range(k, stop):
+            factor *= product[i]
+            total += sum_[i]
+            product[i] = 1
+            sum_[i] = 0
+        loss[k // GROUP] += row_weight * (log(<double>factor) + total)
+        k = stop

@@ -1,0 +1,84 @@
+"""Learning rates and stopping: what changes from epoch to epoch.
+
+Pure functions and small state of Python, called once an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+__all__ = ["LEARNING_RATES", "Patience", "epoch_steps"]
+
+LEARNING_RATES = ("linear", "constant", "invscaling")
+
+
+def epoch_steps(
+    learning_rate: str, eta0: float, epoch: int, max_iter: int
+) -> tuple[float, float]:
+    """Step sizes at the begin and the end of an epoch; between, they change linearly.
+
+    Parameters
+    ----------
+    learning_rate : {"linear", "constant", "invscaling"}
+        ``"linear"``: from `eta0` to 0 over `max_iter` epochs (fastText's schedule, which
+        takes the noise of the draws out, theory 1.4). ``"constant"``: `eta0`.
+        ``"invscaling"``: eta0 / sqrt(1 + epoch).
+    eta0 : float
+        First step.
+    epoch : int
+        From 0.
+    max_iter : int
+        Number of epochs that are planned. Beyond it, ``"linear"`` keeps the mean step of
+        the last planned epoch, so that a stream that goes on still learns.
+
+    Returns
+    -------
+    begin, end : float
+    """
+    if learning_rate == "constant":
+        return eta0, eta0
+    if learning_rate == "invscaling":
+        return eta0 / math.sqrt(1 + epoch), eta0 / math.sqrt(2 + epoch)
+    if epoch >= max_iter:
+        return eta0 / (2 * max_iter), eta0 / (2 * max_iter)
+    return eta0 * (1 - epoch / max_iter), eta0 * (1 - (epoch + 1) / max_iter)
+
+
+@dataclass
+class Patience:
+    """Says when a score has not risen for a number of epochs.
+
+    Parameters
+    ----------
+    n_iter_no_change : int
+        Number of epochs without a rise after which to stop.
+    tol : float
+        A rise of less does not count.
+    """
+
+    n_iter_no_change: int
+    tol: float
+    best: float = field(default=-math.inf, init=False)
+    waited: int = field(default=0, init=False)
+
+    def update(self, score: float) -> bool:
+        """Take the score of one more epoch (higher is better).
+
+        Returns
+        -------
+        improved : bool
+            Whether this is the best score so far, by any margin.
+        """
+        improved = score > self.best
+        if score > self.best + self.tol:
+            self.waited = 0
+        else:
+            self.waited += 1
+        self.best = max(self.best, score)
+        return improved
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it is time to stop."""
+        return self.waited >= self.n_iter_no_change

@@ -1,0 +1,242 @@
+"""Reductions: how label sets become targets and weights for the kernels.
+
+With p = softmax(z) the softmax reductions are one loss, the sum over a row's labels of
+``row_weight * label_weight * -log p``:
+
+* ``pick_one`` shows the kernel one label a row, drawn anew in each epoch;
+* ``pick_all_normalized`` shows all labels, row weights divided by S;
+* ``pick_all`` shows all labels.
+
+The one-vs-rest reductions have targets 1 or 1/S for the labels of a row, 0 for the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skmultireduce._label_sets import LabelSets, Target
+from skmultireduce._sampling import draw_labels
+
+__all__ = ["ONE_VS_REST", "REDUCTIONS", "SMOOTHNESS", "Targets", "read_class_weight"]
+
+SOFTMAX_REDUCTIONS = ("pick_one", "pick_all_normalized", "pick_all")
+ONE_VS_REST = ("one_vs_rest", "one_vs_rest_normalized")
+REDUCTIONS = SOFTMAX_REDUCTIONS + ONE_VS_REST
+
+# Largest curvature of each loss in the scores: of log-sum-exp, of log(1 + exp), of the
+# squared hinge.
+SMOOTHNESS = {"softmax": 0.5, "sigmoid": 0.25, "squared_hinge": 2.0}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the kernels need to know of y, for all epochs.
+
+    Parameters
+    ----------
+    reduction : str
+        One of `REDUCTIONS`.
+    loss : {"softmax", "sigmoid", "squared_hinge"}
+        Loss of the kernels.
+    label_sets : LabelSets
+        The label sets.
+    row_weight : ndarray of shape (n_rows,) or (0,)
+        Weight of each row; empty if all are 1.
+    label_weight : ndarray of shape (n_pairs,) or (0,)
+        Weight of each (row, label) pair; empty if all are 1.
+    n_used : float
+        Number of rows that have a target, weighted.
+    """
+
+    reduction: str
+    loss: str
+    label_sets: LabelSets
+    row_weight: np.ndarray
+    label_weight: np.ndarray
+    n_used: float
+
+    @classmethod
+    def build(
+        cls,
+        label_sets: LabelSets,
+        *,
+        reduction: str,
+        loss: str,
+        sample_weight: np.ndarray | None,
+        class_weight: np.ndarray | None,
+        dtype: Any,
+    ) -> Targets:
+        """Targets from label sets and weights.
+
+        Parameters
+        ----------
+        label_sets : LabelSets
+            With `values` only for the softmax reductions.
+        reduction : str
+            One of `REDUCTIONS`.
+        loss : {"log_loss", "squared_hinge"}
+            The estimator's parameter.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Only their ratios matter.
+        class_weight : ndarray of shape (n_labels,) or None
+            Weight of each label where a row has it.
+        dtype : dtype
+            Type of the weights for the kernels.
+
+        Returns
+        -------
+        targets : Targets
+        """
+        sizes = label_sets.sizes
+        row_weight = np.empty(0)
+        label_weight = np.empty(0)
+        if sample_weight is not None:
+            row_weight = sample_weight / sample_weight[sample_weight > 0].mean()
+        used = sizes > 0 if reduction in SOFTMAX_REDUCTIONS else np.ones(len(sizes), bool)
+        n_used = float(row_weight[used].sum() if len(row_weight) else used.sum())
+        if reduction == "pick_all_normalized":
+            share = 1 / np.maximum(sizes, 1)
+            row_weight = share * row_weight if len(row_weight) else share
+        if class_weight is not None:
+            label_weight = class_weight[label_sets.indices]
+        if label_sets.values is not None and reduction != "pick_one":
+            values = label_sets.values
+            if reduction == "pick_all_normalized":
+                # In proportion to the values, with the sum S that the row weight divides.
+                filled = np.flatnonzero(sizes)
+                total = np.add.reduceat(values, label_sets.indptr[filled])
+                values = values * np.repeat(sizes[filled] / total, sizes[filled])
+            label_weight = values * label_weight if len(label_weight) else values
+        name = "softmax"
+        if reduction in ONE_VS_REST:
+            name = "sigmoid" if loss == "log_loss" else "squared_hinge"
+        return cls(
+            reduction,
+            name,
+            label_sets,
+            row_weight.astype(dtype),
+            label_weight.astype(dtype),
+            n_used,
+        )
+
+    @property
+    def softmax(self) -> bool:
+        """Whether the reduction is one of the softmax ones."""
+        return self.loss == "softmax"
+
+    @property
+    def soft_target(self) -> bool:
+        """Whether a row's labels have the target 1/S instead of 1."""
+        return self.reduction == "one_vs_rest_normalized"
+
+    def shown(
+        self, *, seed: int, epoch: int, first_row: int = 0, label_sampling: str = "random"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Labels that each row shows in an epoch.
+
+        Returns
+        -------
+        start, stop : ndarray of shape (n_rows,), int64
+            Ranges of positions in the label sets.
+        """
+        indptr = self.label_sets.indptr
+        if self.reduction != "pick_one":
+            return indptr[:-1], indptr[1:]
+        start = draw_labels(
+            indptr,
+            seed=seed,
+            epoch=epoch,
+            first_row=first_row,
+            method=label_sampling,
+            values=self.label_sets.values,
+        )
+        return start, start + (np.diff(indptr) > 0)
+
+    def total_weight(self) -> np.ndarray:
+        """Largest weight of the loss of each row, over the draws; float64.
+
+        The gradient of a row is at most this times the smoothness of its loss.
+        """
+        sizes = self.label_sets.sizes
+        filled = np.flatnonzero(sizes)
+        first = self.label_sets.indptr[filled]
+        if self.softmax:
+            total = np.zeros(len(sizes))
+            if self.reduction == "pick_one":
+                total[filled] = 1
+                if len(self.label_weight):
+                    total[filled] = np.maximum.reduceat(self.label_weight, first)
+            elif len(self.label_weight):
+                total[filled] = np.add.reduceat(self.label_weight, first, dtype=np.float64)
+            else:
+                total[:] = sizes
+        else:
+            total = np.ones(len(sizes))
+            if len(self.label_weight):
+                total[filled] = np.maximum(1, np.maximum.reduceat(self.label_weight, first))
+        return total * self.row_weight if len(self.row_weight) else total
+
+
+def read_class_weight(
+    class_weight: Any, target: Target, label_sets: LabelSets
+) -> np.ndarray | None:
+    """Weights of the labels.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced", array-like of shape (n_labels,), or None
+        A dict maps labels (column numbers; classes for 1-D y) to weights, 1 for those that
+        it leaves out. ``"balanced"``: n_pairs / (n_labels * count of the label).
+    target : Target
+    label_sets : LabelSets
+
+    Returns
+    -------
+    class_weight : ndarray of shape (n_labels,), float64, or None
+
+    Raises
+    ------
+    ValueError
+        For unknown labels, a wrong number of weights, negative or infinite weights.
+    """
+    if class_weight is None:
+        return None
+    n_labels = target.n_labels
+    if isinstance(class_weight, str):
+        counts = label_sets.counts()
+        present = counts > 0
+        weights = np.ones(n_labels)
+        weights[present] = counts.sum() / (present.sum() * counts[present])
+        return weights
+    if isinstance(class_weight, dict):
+        names = (
+            target.classes.tolist() if target.kind == "multiclass" else list(range(n_labels))
+        )
+        position = {name: k for k, name in enumerate(names)}
+        weights = np.ones(n_labels)
+        for name, weight in class_weight.items():
+            if name not in position:
+                # As in scikit-learn, a class that the data does not have is no error for
+                # 1-D y: folds may lack it.
+                if target.kind == "multiclass":
+                    continue
+                raise ValueError(
+                    f"class_weight has the label {name!r}, but labels are the column numbers "
+                    f"0 to {n_labels - 1} of y."
+                )
+            weights[position[name]] = weight
+    else:
+        weights = np.asarray(class_weight, dtype=np.float64)
+        if weights.shape != (n_labels,):
+            raise ValueError(
+                f"class_weight is an array of shape {weights.shape}; one weight for each of "
+                f"the {n_labels} labels is needed."
+            )
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0) or not np.any(weights > 0):
+        raise ValueError(
+            "class_weight must hold finite non-negative weights, at least one of them positive."
+        )
+    return weights
