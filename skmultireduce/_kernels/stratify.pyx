@@ -1,0 +1,139 @@
+"""Iterative stratification: rows to folds, the rarest label first.
+
+Sechidis, Tsoumakas and Vlahavas (2011), "On the stratification of multi-label data",
+Algorithm 1. One call splits one data set.
+
+Design. The labels wait in a bucket queue by the number of their rows that are not placed
+yet: bucket ``c`` is a doubly linked list of the labels with ``c`` such rows. Placing a row
+moves each of its labels down by one bucket in O(1). The cursor on the lowest filled bucket
+falls by at most one with each move, so all its climbing together is O(n_pairs), and the
+whole split O(n_pairs * n_folds).
+
+Departures from the paper, each measured with 5 folds, averages of 20 seeds (mean and largest
+deviation of a label's rows in a fold from a fifth of its rows; bibtex, then tmc2007):
+
+* Folds have a fixed size; a full fold takes no more rows. With the paper's choice of fold
+  (the label's own need, then room) that costs much: 0.39 and 15.2, 1.20 and 35.8, where
+  the paper without fixed sizes has 0.35 and 4.8, 0.34 and 0.8 with sizes that differ by 25
+  and 63 rows.
+* So the need of a fold is summed over all labels of the row, each in proportion to its
+  rows that are left, and "all rows" counts as a label of every row: 0.31 and 2.4, 0.41 and
+  4.2, sizes exact. The sum just for ties of the paper's rule: 0.31 and 2.6, 0.56 and 10.6.
+* What folds of unequal size want is a whole number of rows, rounded at random by the
+  caller, and the label at hand goes only to folds that still want it. Without the latter,
+  rows with several rare labels are held out too often: in a tenth held out of 2,000 rows
+  with 300 labels, 0.143 of the pairs of labels with at most 5 rows, with it 0.109.
+"""
+
+from libc.stdint cimport int32_t, int64_t
+
+
+cdef inline void _unlink(
+    int64_t label,
+    int64_t count,
+    int32_t[::1] head,
+    int32_t[::1] after,
+    int32_t[::1] before,
+) noexcept nogil:
+    if before[label] >= 0:
+        after[before[label]] = after[label]
+    else:
+        head[count] = after[label]
+    if after[label] >= 0:
+        before[after[label]] = before[label]
+
+
+cdef inline void _push(
+    int64_t label,
+    int64_t count,
+    int32_t[::1] head,
+    int32_t[::1] after,
+    int32_t[::1] before,
+) noexcept nogil:
+    before[label] = -1
+    after[label] = head[count]
+    if head[count] >= 0:
+        before[head[count]] = <int32_t> label
+    head[count] = <int32_t> label
+
+
+def assign_folds(
+    const int64_t[::1] row_indptr,
+    const int32_t[::1] row_labels,
+    const int64_t[::1] label_indptr,
+    const int64_t[::1] label_rows,
+    const double[::1] share,
+    int64_t[:, ::1] wanted,
+    int64_t[::1] room,
+    int32_t[::1] folds,
+    int64_t[::1] remaining,
+    int32_t[::1] head,
+    int32_t[::1] after,
+    int32_t[::1] before,
+):
+    """Fill ``folds``; ``wanted`` and ``room`` count down, the last four are scratch.
+
+    Folds of equal size have zeros as ``wanted`` and ``share``: only differences matter.
+
+    Every row has at least one label, ``room`` sums to the number of rows, ``head`` is one
+    longer than the largest number of rows of a label.
+    """
+    cdef:
+        int64_t n_rows = folds.shape[0]
+        int64_t n_labels = label_indptr.shape[0] - 1
+        int64_t n_folds = room.shape[0]
+        int64_t n_buckets = head.shape[0]
+        int64_t n_left = n_rows
+        int64_t label, other, row, fold, best, pair, position, cursor
+        double need, best_need
+        bint asked
+
+    with nogil:
+        for row in range(n_rows):
+            folds[row] = -1
+        for cursor in range(n_buckets):
+            head[cursor] = -1
+        # From the last label to the first: of labels with equally many rows the first one
+        # comes first.
+        for label in range(n_labels - 1, -1, -1):
+            remaining[label] = label_indptr[label + 1] - label_indptr[label]
+            _push(label, remaining[label], head, after, before)
+
+        cursor = 1
+        while cursor < n_buckets:
+            if head[cursor] < 0:
+                cursor += 1
+                continue
+            label = head[cursor]
+            for position in range(label_indptr[label], label_indptr[label + 1]):
+                row = label_rows[position]
+                if folds[row] >= 0:
+                    continue
+                asked = False
+                for fold in range(n_folds):
+                    asked |= room[fold] > 0 and wanted[label, fold] > 0
+                best = -1
+                best_need = 0.0
+                for fold in range(n_folds):
+                    if room[fold] == 0 or (asked and wanted[label, fold] <= 0):
+                        continue
+                    # Quotients and differences only: with a product, compilers that fuse
+                    # it with the sum would break ties in another way than the twin.
+                    need = room[fold] / <double> n_left - share[fold]
+                    for pair in range(row_indptr[row], row_indptr[row + 1]):
+                        other = row_labels[pair]
+                        need += wanted[other, fold] / <double> remaining[other] - share[fold]
+                    if best < 0 or need > best_need:
+                        best = fold
+                        best_need = need
+                folds[row] = <int32_t> best
+                room[best] -= 1
+                n_left -= 1
+                for pair in range(row_indptr[row], row_indptr[row + 1]):
+                    other = row_labels[pair]
+                    wanted[other, best] -= 1
+                    _unlink(other, remaining[other], head, after, before)
+                    remaining[other] -= 1
+                    _push(other, remaining[other], head, after, before)
+                    if 0 < remaining[other] < cursor:
+                        cursor = remaining[other]

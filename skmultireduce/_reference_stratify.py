@@ -1,0 +1,60 @@
+"""Slow NumPy twin of ``_kernels/stratify.pyx``, for the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["assign_folds"]
+
+
+def assign_folds(
+    indicator: np.ndarray, share: np.ndarray, wanted: np.ndarray, room: np.ndarray
+) -> np.ndarray:
+    """Place rows into folds, the rarest label first.
+
+    Parameters
+    ----------
+    indicator : ndarray of shape (n_rows, n_labels), bool
+        At least one label in each row.
+    share : ndarray of shape (n_folds,), float64
+        Part of the rows that each fold gets, or zeros for equal folds.
+    wanted : ndarray of shape (n_labels, n_folds), int64
+        How many rows of each label each fold should get, or zeros for equal folds.
+    room : ndarray of shape (n_folds,), int64
+        How many rows each fold gets.
+
+    Returns
+    -------
+    folds : ndarray of shape (n_rows,), int32
+
+    Notes
+    -----
+    The order among labels with equally many rows left is the kernel's: the label that came
+    to this number last is first, and at the start the first label.
+    """
+    wanted, room = wanted.copy(), room.copy()
+    folds = np.full(len(indicator), -1, dtype=np.int32)
+    n_labels = indicator.shape[1]
+    arrival = -np.arange(n_labels)
+    clock = 0
+    while np.any(folds < 0):
+        left = indicator[folds < 0].sum(axis=0)
+        rarest = np.flatnonzero(left == left[left > 0].min())
+        label = rarest[np.argmax(arrival[rarest])]
+        for row in np.flatnonzero(indicator[:, label] & (folds < 0)):
+            labels = np.flatnonzero(indicator[row])
+            rows_left = np.count_nonzero(folds < 0)
+            need = room / rows_left - share
+            for other in labels:
+                need += wanted[other] / np.sum(indicator[folds < 0, other]) - share
+            open_folds = room > 0
+            if np.any(open_folds & (wanted[label] > 0)):
+                open_folds &= wanted[label] > 0
+            fold = np.argmax(np.where(open_folds, need, -np.inf))
+            folds[row] = fold
+            room[fold] -= 1
+            for other in labels:
+                wanted[other, fold] -= 1
+                clock += 1
+                arrival[other] = clock
+    return folds
