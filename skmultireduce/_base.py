@@ -204,15 +204,11 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self._epochs_of_run = 0
         targets = self._build_targets(rows, label_sets, sample_weight)
         self._set_rates(rows, targets)
-        self._train_or_forget(
-            rows, targets, self.max_iter - self._epochs_of_run, validation, X, y
-        )
+        self._train_or_forget(rows, targets, self.max_iter - self._epochs_of_run, validation, X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> Any:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """Train one more epoch, on these rows.
 
         The first call fixes the labels: the columns of y (or `classes` for 1-D y). Step
@@ -256,9 +252,7 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._train_or_forget(rows, targets, 1, None, X, y)
         return self
 
-    def _read(
-        self, X: Any, y: Any, *, reset: bool, classes: Any = None
-    ) -> tuple[Rows, LabelSets]:
+    def _read(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> tuple[Rows, LabelSets]:
         self._check_parameters()
         target = None if reset else self._target
         # y first: without it, the message should name y.

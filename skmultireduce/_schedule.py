@@ -13,9 +13,7 @@ __all__ = ["LEARNING_RATES", "Patience", "epoch_steps"]
 LEARNING_RATES = ("linear", "constant", "invscaling")
 
 
-def epoch_steps(
-    learning_rate: str, eta0: float, epoch: int, max_iter: int
-) -> tuple[float, float]:
+def epoch_steps(learning_rate: str, eta0: float, epoch: int, max_iter: int) -> tuple[float, float]:
     """Step sizes at the begin and the end of an epoch; between, they change linearly.
 
     Parameters

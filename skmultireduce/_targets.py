@@ -212,9 +212,7 @@ def read_class_weight(
         weights[present] = counts.sum() / (present.sum() * counts[present])
         return weights
     if isinstance(class_weight, dict):
-        names = (
-            target.classes.tolist() if target.kind == "multiclass" else list(range(n_labels))
-        )
+        names = target.classes.tolist() if target.kind == "multiclass" else list(range(n_labels))
         position = {name: k for k, name in enumerate(names)}
         weights = np.ones(n_labels)
         for name, weight in class_weight.items():

@@ -64,7 +64,9 @@ class Rows:
         """The given rows (integer indices), in that order."""
         shape = (len(rows), self.shape[1])
         if self.dense:
-            return Rows(self.data.reshape(self.shape)[rows].reshape(-1), _NO_INDEX, _NO_OFFSET, shape)
+            return Rows(
+                self.data.reshape(self.shape)[rows].reshape(-1), _NO_INDEX, _NO_OFFSET, shape
+            )
         sizes = np.diff(self.indptr)[rows]
         indptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(sizes, out=indptr[1:])
@@ -93,9 +95,7 @@ class Rows:
         out = np.zeros(self.shape[0])
         filled = np.flatnonzero(np.diff(self.indptr))
         if len(filled):
-            out[filled] = np.add.reduceat(
-                np.abs(self.data), self.indptr[filled], dtype=np.float64
-            )
+            out[filled] = np.add.reduceat(np.abs(self.data), self.indptr[filled], dtype=np.float64)
         return out
 
 
@@ -163,9 +163,7 @@ def to_rows(X: Any) -> Rows:
     )
 
 
-def read_sample_weight(
-    sample_weight: Any, X: Any, n_rows: int | None = None
-) -> np.ndarray | None:
+def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) -> np.ndarray | None:
     """Sample weights as float64, None if there are none.
 
     Parameters

@@ -295,7 +295,9 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         curvature = targets.total_weight() * (rows.squared_norms() + self._intercept_rate)
         curvature *= SMOOTHNESS[targets.loss]
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)
-        np.divide(_LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind")
+        np.divide(
+            _LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind"
+        )
         n_labels = self._n_labels
         n_threads = 1
         if not targets.softmax:
@@ -378,8 +380,15 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     def _scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
         weights, intercepts, scale = self._parameters()
         _kernel.linear_scores(
-            weights, intercepts, float(scale[0]), rows.data, rows.indices, rows.indptr,
-            first, last, out,
+            weights,
+            intercepts,
+            float(scale[0]),
+            rows.data,
+            rows.indices,
+            rows.indptr,
+            first,
+            last,
+            out,
         )
 
     def _to_probabilities(self, scores: np.ndarray) -> None:
