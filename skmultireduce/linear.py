@@ -272,7 +272,12 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         norms = rows.squared_norms()
         total = targets.total_weight()
         used = total > 0
-        square = float(norms[used].mean()) or 1.0
+        if not np.any(used):
+            raise ValueError(
+                "No row has both a label and a positive weight; check sample_weight, "
+                "class_weight and y."
+            )
+        square = float(np.average(norms[used], weights=targets.row_share[used])) or 1.0
         curvature = SMOOTHNESS[targets.loss] * float((total * norms)[used].mean())
         if not np.isfinite(square) or not np.isfinite(curvature):
             raise ValueError(
@@ -283,7 +288,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         self.eta0_ = float(self.eta0) if self.eta0 != "auto" else 1 / (curvature or 1.0)
         if self.alpha == "auto":
             size = float(total[used].mean()) if targets.softmax else 1.0
-            self.alpha_ = square * size / (_AUTO_C[targets.loss] * int(used.sum()))
+            self.alpha_ = square * size / (_AUTO_C[targets.loss] * targets.sample_weight_sum)
         else:
             self.alpha_ = float(self.alpha)
 
