@@ -23,11 +23,26 @@ CODES = {
 }
 
 
-def run_epoch(rows, targets, W, b, *, order, shown, alpha=0.01, rate=0.3, blocks=None, eta=0.4):
+def run_epoch(
+    rows,
+    targets,
+    W,
+    b,
+    *,
+    order,
+    shown,
+    alpha=0.01,
+    rate=0.3,
+    blocks=None,
+    eta=0.4,
+    fetch_ahead=True,
+    padding=0,
+):
     """Run the kernel on copies; returns weights, intercepts, loss."""
     dtype = rows.data.dtype
     n_labels = targets.label_sets.n_labels
-    W, b = np.array(W, dtype=dtype, order="C"), np.array(b, dtype=dtype)
+    W = np.pad(np.asarray(W, dtype=dtype), [(0, 0), (0, padding)])
+    b = np.pad(np.asarray(b, dtype=dtype), (0, padding))
     max_step = np.linspace(0.3, 0.5, rows.shape[0]).astype(dtype)
     loss = np.zeros(-(-n_labels // kernel.LABEL_GROUP))
     for first, last in blocks or [(0, n_labels)]:
@@ -38,9 +53,11 @@ def run_epoch(rows, targets, W, b, *, order, shown, alpha=0.01, rate=0.3, blocks
             W, b, scale, rows.data, rows.indices, rows.indptr, order, *shown,
             targets.label_sets.indices, targets.label_weight, targets.row_weight, max_step,
             CODES[targets.loss], targets.soft_target, eta, -0.001, alpha, rate, first, last,
-            buffers, loss,
+            last == n_labels, fetch_ahead, buffers, loss,
         )  # fmt: skip
-    return W * dtype.type(scale[0]), b, loss.sum(), max_step
+    assert np.all(W[:, n_labels:] == 0)
+    W, b = W[:, :n_labels] * dtype.type(scale[0]), b[:n_labels]
+    return W, b, loss.sum(), max_step
 
 
 def problem(reduction, loss, dtype=np.float64, index=np.int32, weights=False, seed=0, **shape):
@@ -154,6 +171,16 @@ def test_dense_and_sparse_rows_give_the_same_bits(reduction, loss):
     dense = run_epoch(to_rows(X.toarray()), targets, W, b, order=order, shown=shown)
     for one, other in zip(sparse, dense, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("reduction", "loss"), FORMS)
+def test_padding_and_fetching_ahead_change_no_bit(reduction, loss):
+    _, rows, targets, W, b = problem(reduction, loss, np.float32, n_labels=33)
+    order, shown = row_order(rows.shape[0], seed=0, epoch=0), targets.shown(seed=0, epoch=0)
+    plain = run_epoch(rows, targets, W, b, order=order, shown=shown, fetch_ahead=False)
+    other = run_epoch(rows, targets, W, b, order=order, shown=shown, padding=15)
+    for one, two in zip(plain, other, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_penalty_factor_never_overflows():
