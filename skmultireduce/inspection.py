@@ -502,9 +502,22 @@ def _find_linear_model(estimator: Any) -> _LinearModel:
                 f"({seen} to {sees}). Make it a step of a pipeline, before the classifier."
             )
         model = inner
+    n_labels, n_rows = _n_labels(estimator), parts[0].shape[0]
+    if n_labels is not None and n_labels != n_rows:
+        raise ValueError(
+            f"{type(estimator).__name__} predicts {n_labels} labels, but its linear model "
+            f"{type(model).__name__} has {n_rows} row(s) of weights: its classes are not the "
+            "labels. Pass a model with one row of weights for each label."
+        )
     classes = getattr(model, "classes_", None)
     classes = classes if isinstance(classes, np.ndarray) and classes.ndim == 1 else None
     return _LinearModel(*parts, classes, input_names, transformers)
+
+
+def _n_labels(estimator: Any) -> int | None:
+    """Return the number of labels where ``classes_`` tells it: a row for each label."""
+    classes = getattr(estimator, "classes_", None)
+    return len(classes) if isinstance(classes, np.ndarray) and classes.ndim == 2 else None
 
 
 def _inner(model: Any) -> Any:

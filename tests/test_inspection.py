@@ -295,6 +295,12 @@ def test_errors():
             top_features(other)
     with pytest.raises(ValueError, match="RFE changes the features"):
         top_features(RFE(LogisticRegression(), n_features_to_select=2).fit(X, Y[:, 0]))
+    # Its classes are label sets.
+    powerset = Wrapper(LogisticRegression()).fit(X, Y @ [1, 2, 4])
+    powerset.classes_ = np.tile([0, 1], (N_LABELS, 1))
+    for other in (powerset, make_pipeline(powerset)):
+        with pytest.raises(ValueError, match=r"predicts 3 labels.* has 8 row\(s\)"):
+            top_features(other)
     with pytest.raises(ValueError, match=r"feature_names has shape \(2,\)"):
         top_features(model, ["a", "b"])
     with pytest.raises(ValueError, match="label_names has 2 names"):
