@@ -563,7 +563,7 @@ def _stacked(models: list[Any]) -> tuple[np.ndarray, np.ndarray] | None:
     return coef, intercept
 
 
-def _feature_names(linear: _LinearModel, feature_names: Any) -> np.ndarray:
+def _feature_names(linear: _LinearModel, feature_names: Any) -> list[Any]:
     n_features = linear.coef.shape[1]
     if feature_names is not None:
         names = np.asarray(feature_names)
@@ -572,7 +572,7 @@ def _feature_names(linear: _LinearModel, feature_names: Any) -> np.ndarray:
                 f"feature_names has shape {names.shape}, but the linear model has {n_features} "
                 "features. Pass the names behind the transformers, or leave it None."
             )
-        return names
+        return names.tolist()
     names = linear.input_names
     if linear.transformers:
         names = None
@@ -584,7 +584,7 @@ def _feature_names(linear: _LinearModel, feature_names: Any) -> np.ndarray:
                     "The names of the features are not known, a transformer has no "
                     f"get_feature_names_out ({error}). Pass feature_names, {n_features} names."
                 ) from error
-    return np.array([f"x{i}" for i in range(n_features)]) if names is None else names
+    return [f"x{i}" for i in range(n_features)] if names is None else names.tolist()
 
 
 def _label_names(linear: _LinearModel, label_names: Any) -> list[Any]:
