@@ -7,10 +7,11 @@ Design. The labels wait in a bucket queue by the number of their rows that are n
 yet: bucket ``c`` is a doubly linked list of the labels with ``c`` such rows. Placing a row
 moves each of its labels down by one bucket in O(1). The cursor on the lowest filled bucket
 falls by at most one with each move, so all its climbing together is O(n_pairs), and the
-whole split O(n_pairs * n_folds).
+whole split O(n_pairs * n_folds): for 5 folds 0.02 s with 100,000 rows, 1,000 labels and
+468,000 pairs, 1.1 s with ten times the pairs and 50,000 labels (with sorting; one core).
 
-Departures from the paper, each measured with 5 folds, averages of 20 seeds (mean and largest
-deviation of a label's rows in a fold from a fifth of its rows; bibtex, then tmc2007):
+Departures from the paper. Figures are the mean and the largest deviation of a label's rows
+in a fold from a fifth of its rows, averaged over 20 seeds, on bibtex, then on tmc2007:
 
 * Folds have a fixed size; a full fold takes no more rows. With the paper's choice of fold
   (the label's own need, then room) that costs much: 0.39 and 15.2, 1.20 and 35.8, where
