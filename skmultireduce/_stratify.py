@@ -28,7 +28,7 @@ def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> n
     label_sets : LabelSets
         Weights of the labels, if any, do not matter.
     sizes : ndarray of shape (n_folds,), int64
-        Number of rows of each fold, in all the number of rows.
+        Number of rows of each fold, at least 1, in all the number of rows.
     rng : RandomState or Generator, default=None
         Makes rows, folds and the rounding of each label's share random: labels with few
         rows then have their chance in small folds too. Without it rows and folds are taken

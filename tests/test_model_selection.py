@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
@@ -99,12 +99,12 @@ def test_folds_are_a_partition_of_equal_sizes(y, n_splits, shuffle):
     seed=st.none() | st.integers(0, 100),
 )
 def test_kernel_does_what_its_twin_does(y, sizes, seed):
-    # Sizes in proportion, rows dealt out to make the sum right.
-    n_rows = len(y)
-    if seed is None:
-        sizes = [1] * len(sizes)
-    sizes = np.array(sizes) * n_rows // sum(sizes)
-    sizes[np.arange(n_rows - sizes.sum()) % len(sizes)] += 1
+    # At least one row each, the others in proportion, those left over dealt out.
+    n_rows, n_folds = len(y), len(sizes)
+    assume(n_rows >= n_folds)
+    weights = np.array(sizes) if seed is not None else np.ones(n_folds, dtype=int)
+    sizes = 1 + (n_rows - n_folds) * weights // weights.sum()
+    sizes[: n_rows - sizes.sum()] += 1
     calls = []
 
     class Spy:
