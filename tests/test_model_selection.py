@@ -109,10 +109,12 @@ def test_kernel_does_what_its_twin_does(y, sizes, seed):
 
     class Spy:
         @staticmethod
-        def assign_folds(row_indptr, row_labels, label_indptr, label_rows, share, *rest):
+        def assign_folds(row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest):
             wanted, room, folds = rest[:3]
-            calls.append((row_indptr, row_labels, share, wanted.copy(), room.copy(), folds))
-            kernel(row_indptr, row_labels, label_indptr, label_rows, share, *rest)
+            calls.append(
+                (row_indptr, row_labels, share, weight, wanted.copy(), room.copy(), folds)
+            )
+            kernel(row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest)
 
     kernels, kernel = _stratify.kernels, _stratify.kernels.assign_folds
     _stratify.kernels = Spy
@@ -121,11 +123,11 @@ def test_kernel_does_what_its_twin_does(y, sizes, seed):
         out = assign_folds(read_labels(y)[0], sizes, rng)
     finally:
         _stratify.kernels = kernels
-    ((indptr, labels, share, wanted, room, folds),) = calls
+    ((indptr, labels, share, weight, wanted, room, folds),) = calls
     indicator = np.zeros((n_rows, len(wanted)), dtype=bool)
     indicator[np.repeat(np.arange(n_rows), np.diff(indptr)), labels] = True
     assert np.all(indicator.any(axis=1))
-    assert np.array_equal(folds, reference.assign_folds(indicator, share, wanted, room))
+    assert np.array_equal(folds, reference.assign_folds(indicator, share, weight, wanted, room))
     assert np.array_equal(np.bincount(out, minlength=len(sizes)), sizes)
 
 
@@ -399,3 +401,18 @@ def test_real_data(name):
     assert deviations(y, folds, 5).mean() < 0.25 * deviations(y, kfold, 5).mean()
     for fold in range(5):
         assert np.all(y[folds == fold].sum(axis=0) > 0)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="development data are not here")
+@pytest.mark.parametrize("name", ["bibtex", "tmc2007", "yeast"])
+def test_holdout_of_real_data_neglects_no_label(name):
+    y = sp.load_npz(DATA / f"{name}.Yte.npz").astype(np.int64)
+    label_sets, _ = read_labels(y)
+    held_out = np.mean(
+        [y[stratified_holdout(label_sets, 0.05, seed)[1]].sum(axis=0) for seed in range(30)],
+        axis=0,
+    )
+    expected = 0.05 * y.sum(axis=0)
+    # The label that comes last makes up for the errors of all others.
+    assert np.max(np.abs(held_out - expected) / np.maximum(expected, 10)) < 0.5
+    assert np.mean(np.abs(held_out - expected)) < 0.2
