@@ -329,8 +329,8 @@ def _check_names(target_names: Any) -> np.ndarray:
     unique, counts = np.unique(names.astype(str), return_counts=True)
     if np.any(counts > 1):
         raise ValueError(
-            f"target_names has {str(unique[counts > 1][0])!r} more than once; each label needs one "
-            "column."
+            f"target_names has {str(unique[counts > 1][0])!r} more than once; each label "
+            "needs one column."
         )
     return names
 

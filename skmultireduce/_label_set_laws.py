@@ -105,7 +105,8 @@ def make_label_sets(
     empty_probability : float, default=None
         Probability of the empty set, by default 0. Only for ``"product"`` and ``"bag"``.
     max_size : int, default=None
-        Largest size, by default four times `mean_size`, at most `n_labels`. Only for ``"product"`` and ``"bag"``.
+        Largest size, by default four times `mean_size`, at most `n_labels`. Only for
+        ``"product"`` and ``"bag"``.
     signal : float, default=None
         Standard deviation of ``X @ coef``, by default 1; with 0 the law is the same at
         all x. Not for ``"table"``.
