@@ -105,8 +105,8 @@ def make_label_sets(
     empty_probability : float, default=None
         Probability of the empty set, by default 0. Only for ``"product"`` and ``"bag"``.
     max_size : int, default=None
-        Largest size, by default four times `mean_size`, at most `n_labels`. Only for
-        ``"product"`` and ``"bag"``.
+        Largest size, by default four times `mean_size`; for ``"product"`` at most
+        `n_labels`. Only for ``"product"`` and ``"bag"``.
     signal : float, default=None
         Standard deviation of ``X @ coef``, by default 1; with 0 the law is the same at
         all x. Not for ``"table"``.
@@ -198,7 +198,9 @@ def make_label_sets(
             out = _independent(rng, log_weights + shift)
         else:
             if max_size is None:
-                max_size = min(n_labels, int(np.ceil(4 * mean_size)))
+                max_size = int(np.ceil(4 * mean_size))
+                if law == "product":
+                    max_size = min(n_labels, max_size)
             law_of_size = _size_law(
                 mean_size,
                 0.5 if size_spread is None else float(size_spread),
