@@ -7,6 +7,7 @@ the public function selects and packs.
 from __future__ import annotations
 
 import ast
+import gc
 import gzip
 import json
 import keyword
@@ -19,6 +20,8 @@ import tokenize
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from numbers import Integral
@@ -305,15 +308,16 @@ def _records(roots: dict[str, Path]) -> dict[str, Any]:
     """
     found = []
     n_unreadable = 0
-    for package, root in roots.items():
-        for path in _source_files(root):
+    files = [(package, root, path) for package, root in roots.items() for path in _files(root)]
+    with _no_garbage_collection():
+        for package, root, path in files:
             read = _read_file(path)
             if read is None:
                 n_unreadable += 1
-            else:
-                parts = (package, *path.relative_to(root).parts)
-                own = parts[1].removesuffix(".py") if package == "stdlib" else package
-                found.append((own, "/".join(parts), *read))
+                continue
+            parts = (package, *path.relative_to(root).parts)
+            own = parts[1].removesuffix(".py") if package == "stdlib" else package
+            found.append((own, "/".join(parts), *read))
     found.sort(key=lambda record: record[1])
     telling = {name for record in found for name in record[3] | record[4]}
     records = []
@@ -323,7 +327,19 @@ def _records(roots: dict[str, Path]) -> dict[str, Any]:
     return {"format": _FORMAT, "n_unreadable": n_unreadable, "records": records}
 
 
-def _source_files(root: Path) -> list[Path]:
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Parsing takes half the time without: syntax trees are many objects, none in cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _files(root: Path) -> list[Path]:
     paths = []
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if name not in _LEFT_OUT]
