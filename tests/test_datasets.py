@@ -112,6 +112,7 @@ def test_imports_what_is_text_and_what_is_label(tmp_path):
                 "import numpy as np, os.path; before = 1\n"
                 "from collections import (\n    deque as dq,\n    OrderedDict)\n"
                 "from . import sibling\n"
+                "from .cousin import cousin\n"
                 "from pkg.other import thing\n"
                 "é = 'import json'; import re ; after = f'{before}'  # import csv\n"
                 "def work(argument, *, option=dq):\n"
@@ -270,7 +271,7 @@ def test_fasttext_sources(tmp_path, kind):
 
 def test_fasttext_test_file_with_names_of_training():
     train = read_fasttext(LINES)
-    lines = ["__label__c __label__new x", "__label__new y", "z"]
+    lines = ["__label__c __label__new x", "__label__new __label__new y", "z"]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         test = read_fasttext(lines, target_names=train.target_names)
@@ -282,6 +283,13 @@ def test_fasttext_test_file_with_names_of_training():
     data, target = read_fasttext(["__label__a x"], target_names=["b", "a"], return_X_y=True)
     assert data == ["x"]
     assert target.toarray().tolist() == [[0, 1]]
+
+
+def test_fasttext_labels_of_a_row_are_ascending():
+    names = [f"l{i:02}" for i in range(40)]
+    line = " ".join(f"__label__{name}" for name in names[::-1] if name != "l00")
+    bunch = read_fasttext([line, "__label__l08 __label__l01 x"], target_names=names)
+    assert bunch.target.indices.tolist() == [*range(1, 40), 1, 8]
 
 
 def test_fasttext_prefix_and_encoding(tmp_path):
@@ -332,6 +340,7 @@ def test_iter_fasttext_equals_read_fasttext(tmp_path, batch_size):
     stacked = sp.vstack([batch.target for batch in batches])
     assert (stacked != whole.target).nnz == 0
     assert batches[0].target_names.tolist() == whole.target_names.tolist()
+    assert batches[-1].n_blank == whole.n_blank == 1
 
 
 def test_iter_fasttext_streams(tmp_path):
