@@ -23,7 +23,7 @@ those segments that can hold the optimum (few, unless all scores are tied).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,14 +34,18 @@ from ._label_sets import LabelSets
 
 __all__ = [
     "Cut",
+    "Found",
     "Infeasible",
     "Pool",
     "ScoreMap",
     "best_jaccard",
+    "array_blocks",
     "count_ratio",
+    "curve",
     "evaluate",
     "search",
     "search_labels",
+    "search_quantiles",
 ]
 
 _NO_WEIGHT = np.empty(0)
@@ -378,6 +382,20 @@ class LabelBins:
         return total[:-1] - total[end]
 
 
+class PooledBins(LabelBins):
+    """Counts of all scores between candidates, as if there were one label."""
+
+    def __init__(self, candidates: np.ndarray, weighted: bool):
+        slots = np.concatenate([np.zeros(1, candidates.dtype), candidates])
+        super().__init__(np.array([0, len(slots)], dtype=np.int64), slots, weighted)
+
+    def add(self, scores: np.ndarray, sets: LabelSets, weight: np.ndarray | None) -> None:
+        """Count one block."""
+        if weight is not None:
+            weight = np.repeat(weight, scores.shape[1])
+        super().add(scores.reshape(-1, 1), sets, weight)
+
+
 class RowGains:
     """What each candidate adds to the sum over rows of a metric of the row."""
 
@@ -634,32 +652,10 @@ def _search_macro_one(
 ) -> tuple[float, Any]:
     n_labels = pools[0].label_sets.n_labels
     candidates = histogram.candidates()
-    keys, labels = np.concatenate(histogram.keys), np.concatenate(histogram.labels)
-    weights = np.concatenate(histogram.weights) if histogram.weighted else np.ones(len(keys))
-    positives = np.bincount(labels, weights, minlength=n_labels)[:, None]
-
     n_edges = int(min(4096, max(64, 2**21 // n_labels), len(candidates.keys)))
     picked = np.unique(np.linspace(0, len(candidates.keys) - 1, n_edges).astype(np.int64))
     edges = candidates.keys[picked]
-    # Counts of all scores and of the positives of each label, above each edge.
-    slots = np.concatenate([edges[:0], np.zeros(1, edges.dtype), edges])
-    bins = _run(
-        pools,
-        [score_map],
-        lambda _: LabelBins(
-            np.arange(n_labels + 1, dtype=np.int64) * len(slots),
-            np.tile(slots, n_labels),
-            histogram.weighted,
-        ),
-        n_jobs,
-    )[0]
-    predicted = bins.at_least().reshape(n_labels, len(slots))[:, 1:]
-    segment = np.searchsorted(edges, keys, side="right")
-    cell = labels * np.int64(len(slots)) + segment
-    tp = np.bincount(cell, weights, minlength=n_labels * len(slots))
-    tp = _suffix_sums(tp.reshape(n_labels, len(slots)))[:, 1:]
-    fp = predicted - tp
-
+    tp, fp, positives = _label_counts(pools, score_map, histogram, edges, n_jobs)
     value = count_ratio(metric, tp, fp, positives).mean(axis=0)
     tp_all, fp_all = tp.sum(axis=0), fp.sum(axis=0)
     total = positives.sum()
@@ -696,6 +692,36 @@ def _search_macro_one(
         if found[1] is not None and found[0] > best[0] + 1e-13:
             best = found
     return best
+
+
+def _label_counts(
+    pools: list[Pool],
+    score_map: ScoreMap,
+    histogram: Histogram,
+    cuts: np.ndarray,
+    n_jobs: int | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True and false positives (n_labels, n_cuts) and positives (n_labels, 1) at cuts."""
+    n_labels = pools[0].label_sets.n_labels
+    slots = np.concatenate([np.zeros(1, cuts.dtype), cuts])
+    shape = n_labels, len(slots)
+    bins = _run(
+        pools,
+        [score_map],
+        lambda _: LabelBins(
+            np.arange(n_labels + 1, dtype=np.int64) * len(slots),
+            np.tile(slots, n_labels),
+            histogram.weighted,
+        ),
+        n_jobs,
+    )[0]
+    keys, labels = np.concatenate(histogram.keys), np.concatenate(histogram.labels)
+    weights = np.concatenate(histogram.weights) if histogram.weighted else None
+    cell = labels * np.int64(len(slots)) + np.searchsorted(cuts, keys, side="right")
+    true = np.bincount(cell, weights, minlength=n_labels * len(slots)).reshape(shape)
+    tp = _suffix_sums(true)
+    fp = bins.at_least().reshape(shape)[:, 1:] - tp[:, 1:]
+    return tp[:, 1:], fp, tp[:, :1]
 
 
 def _macro_segment(
@@ -1140,44 +1166,152 @@ def evaluate(
     )
 
 
-def micro_curve(
-    histogram: Histogram, metric: str, n_points: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Micro metric, precision and recall at the edges of a histogram's buckets.
-
-    Each point is exact: its threshold separates two buckets.
+def curve(
+    pools: list[Pool],
+    score_map: ScoreMap,
+    metric: str,
+    average: str,
+    n_points: int | None = None,
+    n_jobs: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Metric at the cuts just below the scores of positives, where its local maxima are.
 
     Parameters
     ----------
-    histogram : Histogram
-        Of all scores.
-    metric : {"jaccard", "f1"}
-        Name.
-    n_points : int
-        At most this many points, evenly spread over the non-empty buckets.
+    pools, score_map, metric, average, n_jobs
+        As in `search`.
+    n_points : int, default=None
+        At most this many cuts, evenly spread over the distinct scores of the positives,
+        the first and the last included. All of them if None.
 
     Returns
     -------
-    thresholds, scores, precision, recall : ndarray of shape (n,)
-        Ascending thresholds.
+    curve : dict of str to ndarray of shape (n,)
+        ``thresholds``, ascending: the largest floats below the scores; ``scores``; and the
+        micro averages ``precision`` and ``recall``.
     """
-    keys = np.concatenate(histogram.keys)
-    weights = np.concatenate(histogram.weights) if histogram.weighted else np.ones(len(keys))
-    shift = keys.dtype.type(histogram.shift)
-    bucket = (keys >> shift).astype(np.int64)
-    true = np.bincount(bucket, weights, minlength=len(histogram.counts))
-    tp, predicted = _suffix_sums(true), _suffix_sums(histogram.counts)
-    filled = np.flatnonzero(histogram.counts)
-    edges = (filled.astype(np.uint64).astype(keys.dtype) << shift) - keys.dtype.type(1)
-    thresholds = _values(edges).astype(np.float64)
-    kept = np.flatnonzero(np.isfinite(thresholds))
-    if len(kept) > n_points:
-        kept = kept[np.linspace(0, len(kept) - 1, n_points).astype(np.int64)]
-    at = filled[kept]
-    fp = predicted[at] - tp[at]
-    total = weights.sum()
-    names = (metric, "precision", "recall")
-    return (thresholds[kept], *(count_ratio(name, tp[at], fp, total) for name in names))
+    weighted = any(pool.weight is not None for pool in pools)
+    histogram = _run(pools, [score_map], lambda _: Histogram(weighted), n_jobs)[0]
+    every = histogram.candidates()
+    chosen = np.arange(len(every.keys) - 1)
+    if n_points is not None and len(chosen) > n_points:
+        chosen = np.linspace(0, len(chosen) - 1, n_points).astype(np.int64)
+    keys = every.keys[chosen]
+    thresholds = _values(keys - keys.dtype.type(1)).astype(np.float64)
+    if not len(keys):
+        none = np.empty(0)
+        return {"thresholds": none, "scores": none, "precision": none, "recall": none}
+    n_labels = pools[0].label_sets.n_labels
+    bins = _run(pools, [score_map], lambda _: PooledBins(keys, weighted), n_jobs)[0]
+    counts = every.tp[chosen], bins.at_least()[1:] - every.tp[chosen], every.positives
+    if average == "micro":
+        scores = count_ratio(metric, *counts)
+    elif average == "samples":
+        gains = _run(pools, [score_map], lambda _: RowGains(metric, keys), n_jobs)[0]
+        scores = _suffix_sums(gains.gain) / histogram.n_rows
+    else:
+        step = max(1, 2**22 // n_labels)
+        scores = np.concatenate(
+            [
+                count_ratio(
+                    metric,
+                    *_label_counts(pools, score_map, histogram, keys[i : i + step], n_jobs),
+                ).mean(axis=0)
+                for i in range(0, len(keys), step)
+            ]
+        )
+    return {
+        "thresholds": thresholds,
+        "scores": scores,
+        "precision": count_ratio("precision", *counts),
+        "recall": count_ratio("recall", *counts),
+    }
+
+
+class Pairs:
+    """All (row, label) pairs that are not below a cut, with their scores."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        self.n_rows = 0
+        self.parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, scores: np.ndarray, sets: LabelSets, weight: np.ndarray | None) -> None:
+        """Collect from one block."""
+        rows, labels = np.nonzero(scores >= self.value)
+        self.parts.append((rows + self.n_rows, labels, scores[rows, labels]))
+        self.n_rows += len(scores)
+
+    def __add__(self, other: Pairs) -> Pairs:
+        """Pairs of both sets of rows, one below the other."""
+        out = Pairs(self.value)
+        out.n_rows = self.n_rows + other.n_rows
+        moved = [(rows + self.n_rows, *rest) for rows, *rest in other.parts]
+        out.parts = self.parts + moved
+        return out
+
+
+def search_quantiles(
+    pools: list[Pool],
+    maps: list[ScoreMap],
+    score_pairs: Callable[[np.ndarray, np.ndarray], float],
+    n_quantiles: int,
+    constraint: dict[str, float] | None = None,
+    n_jobs: int | None = None,
+) -> tuple[Found, np.ndarray, np.ndarray]:
+    """Best cut among quantiles of the positives' scores, for any metric; not exact.
+
+    Keeps the pairs that the lowest of the cuts predicts.
+
+    Parameters
+    ----------
+    pools, maps, constraint, n_jobs
+        As in `search`.
+    score_pairs : callable
+        ``score_pairs(rows, labels)`` is the metric of these predicted pairs; rows are
+        counted over all pools.
+    n_quantiles : int
+        Number of cuts; the empty prediction is tried too.
+
+    Returns
+    -------
+    found : Found
+    values, scores : ndarray of shape (n,)
+        The cuts that were tried with the best map, and their metrics.
+    """
+    weighted = any(pool.weight is not None for pool in pools)
+    histograms = _run(pools, maps, lambda _: Histogram(weighted, len(maps) > 1), n_jobs)
+    best: tuple[Found, np.ndarray, np.ndarray] | None = None
+    for i, (score_map, histogram) in enumerate(zip(maps, histograms, strict=True)):
+        own = histogram.candidates()
+        share = (np.arange(n_quantiles) + 0.5) / n_quantiles
+        positive = np.sort(np.concatenate(histogram.keys))
+        positive = positive[np.isin(positive, own.keys[:-1])]
+        picked = positive[(share * len(positive)).astype(np.int64)] if len(positive) else []
+        keys = np.unique(np.append(np.asarray(picked, own.keys.dtype), own.keys[-1]))
+        values = _values(keys)
+        pairs = _run(pools, [score_map], lambda _, low=values[0]: Pairs(low), n_jobs)[0]
+        rows, labels, scores = (np.concatenate(p) for p in zip(*pairs.parts, strict=True))
+        result = np.full(len(values), -np.inf)
+        tp = own.tp[np.searchsorted(own.keys, keys)]
+        for j, value in enumerate(values):
+            kept = scores >= value
+            fp = np.count_nonzero(kept) if not weighted else None
+            if fp is None:
+                row_weight = np.concatenate([_row_weights(pool) for pool in pools])
+                fp = row_weight[rows[kept]].sum()
+            if _feasible(constraint or {}, tp[j], fp - tp[j], own.positives):
+                result[j] = score_pairs(rows[kept], labels[kept])
+        j = len(result) - 1 - int(np.argmax(result[::-1]))
+        if np.isfinite(result[j]) and (best is None or result[j] > best[0].score):
+            best = Found(i, values[j], float(result[j]), histogram), values, result
+    if best is None:
+        raise Infeasible(_best_reachable(pools, maps, histograms, constraint or {}, n_jobs))
+    return best
+
+
+def _row_weights(pool: Pool) -> np.ndarray:
+    return np.ones(pool.label_sets.n_rows) if pool.weight is None else pool.weight
 
 
 def best_jaccard(label_sets: LabelSets, scores: np.ndarray) -> tuple[float, float]:
@@ -1220,8 +1354,3 @@ def array_blocks(
             yield rows, scores[rows]
 
     return blocks
-
-
-def with_weights(pool: Pool, **changes: Any) -> Pool:
-    """The pool with other fields."""
-    return replace(pool, **changes)
