@@ -85,7 +85,8 @@ def _takes_label_sets(estimator: Any) -> bool:
 
 def _takes_weights(estimator: Any, method: str) -> bool:
     last = _last_step(estimator)[1]
-    return "sample_weight" in signature(getattr(last, method)).parameters
+    # Without the method only where one class is all that is known, see `_fit_model`.
+    return "sample_weight" in signature(getattr(last, method, last.fit)).parameters
 
 
 def _take(X: Any, rows: np.ndarray) -> Any:
@@ -254,13 +255,15 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
           in each :meth:`partial_fit`.
         - ``"pick_all_normalized"``: each label, with weight 1 / (number of labels); the
           expectation of ``"pick_one"`` without its noise.
-        - ``"pick_all"``: each label, with weight 1.
+        - ``"pick_all"``: each label, with the same weight in all rows.
         - ``"select_max"``, ``"select_min"``: the label that is most, or least, frequent in
           the training data; ties go to the first label.
         - ``"ignore"``: only rows with a single label are used.
 
         With `size_model` one of the first three; they then estimate the same quantities
-        (for ``"expected"`` each row is weighted by its number of labels, 3.5).
+        (for ``"expected"`` each row is weighted by its number of labels, 3.5). The weights
+        of these three sum to the number of rows (to the sum of `sample_weight`), so that a
+        regularisation strength of `estimator` means the same for each of them.
     size_model : {"expected", "joint"}, default=None
         How the number of labels is modelled.
     size_estimator : estimator, default=None
@@ -285,7 +288,8 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         a row with S labels show each label once. Classifiers that take label sets draw
         themselves, in each epoch.
     random_state : int, RandomState instance or None, default=None
-        For draws and resampling; the estimators keep their own random states.
+        For draws and resampling. If given, also for those parameters ``random_state`` of
+        the estimators that are None.
     n_jobs : int, default=None
         With ``size_model="expected"`` two models are fitted in parallel.
 
@@ -337,8 +341,8 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ...     LogisticRegression(max_iter=1000), size_model="joint", decision="f1"
     ... ).fit(X, y)
     >>> clf.predict(X[:2])
-    array([[1, 1, 0, 0],
-           [0, 1, 0, 0]])
+    array([[1, 0, 1, 0],
+           [1, 1, 1, 1]])
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -500,6 +504,18 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self._warned = set()
         self.n_unlabeled_ = 0
 
+    def _seeded(self, estimator: Any) -> Any:
+        """Clone, with random states where it has none and this object has one."""
+        model = clone(estimator)
+        if self.random_state is not None:
+            seeds = {
+                name: self._rng.randint(2**31 - 1)
+                for name, value in sorted(model.get_params().items())
+                if value is None and f"__{name}".endswith("__random_state")
+            }
+            model.set_params(**seeds)
+        return model
+
     def _warn_once(self, what: str, message: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
@@ -613,18 +629,20 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             if first:
                 self._set_columns(np.arange(class_sets.n_labels))
             else:
-                self._check_known(class_sets.indices, self._codes, self.estimator_)
+                self._check_known(class_sets.indices, self._codes)
         if first:
-            self._models = [clone(self.estimator)]
+            self._models = [self._seeded(self.estimator)]
             if self.size_model == "expected":
                 base = self.estimator if self.size_estimator is None else self.size_estimator
-                self._models.append(clone(base))
-        fit_label = (
-            self._label_set_job
-            if _takes_label_sets(self.estimator) and self._target.kind == "multilabel"
-            else self._examples_job
-        )
-        jobs = [fit_label(self._models[0], X, rows, class_sets, sizes, weights, params, method)]
+                self._models.append(self._seeded(base))
+        direct = _takes_label_sets(self.estimator) and self._target.kind == "multilabel"
+        if first and direct:
+            # What else the reductions differ in is in the weights of the rows.
+            own = "pick_one" if self.reduction == "pick_one" else "pick_all_normalized"
+            self._models[0].set_params(**{_last_step(self.estimator)[0] + "reduction": own})
+        fit_label = self._label_set_job if direct else self._examples_job
+        row_weights = self._row_weights(sizes, weights, first)
+        jobs = [fit_label(self._models[0], X, rows, class_sets, row_weights, params, method)]
         if self.size_model == "expected":
             jobs.append(self._size_job(self._models[1], X, rows, sizes, weights, method))
         self._models = Parallel(n_jobs=self.n_jobs)(
@@ -635,9 +653,9 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.size_estimator_ = self._models[1]
 
     @staticmethod
-    def _check_known(codes: np.ndarray, known: np.ndarray, model: Any) -> None:
+    def _check_known(codes: np.ndarray, known: np.ndarray) -> None:
         """Refuse to continue a `fit` whose classifier lacks a class."""
-        if isinstance(model, DummyClassifier) or not np.all(np.isin(codes, known)):
+        if not np.all(np.isin(codes, known)):
             raise ValueError(
                 "y has labels, or numbers of labels, that the y of fit did not have. Start with "
                 "partial_fit instead of fit to add data with others later."
@@ -649,16 +667,13 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X: Any,
         rows: np.ndarray,
         class_sets: LabelSets,
-        sizes: np.ndarray,
         weights: np.ndarray,
         params: dict,
         method: str,
     ) -> tuple:
         """Rows repeated for each class that they show."""
         pair_weights = self._pair_weights(class_sets)
-        pair_weights *= np.repeat(
-            weights * self._row_factor(self.reduction, sizes), class_sets.sizes
-        )
+        pair_weights *= np.repeat(weights, class_sets.sizes)
         shown = np.flatnonzero(pair_weights)
         if len(shown) == 0:
             raise ValueError(
@@ -684,30 +699,18 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X: Any,
         rows: np.ndarray,
         class_sets: LabelSets,
-        sizes: np.ndarray,
         weights: np.ndarray,
         params: dict,
         method: str,
     ) -> tuple:
         """Label sets, or sets of pairs, as they are."""
-        reduction = self.reduction
-        if reduction in _SELECTING:
+        if self.reduction in _SELECTING:
             shown = np.flatnonzero(self._pair_weights(class_sets))
             chosen = class_sets.rows[shown]
             class_sets = LabelSets(
                 np.arange(len(shown) + 1), class_sets.indices[shown], class_sets.n_labels
             )
-            rows, sizes, weights = rows[chosen], sizes[chosen], weights[chosen]
-            reduction = "pick_all_normalized"
-        elif self.size_model == "expected" and reduction == "pick_all_normalized":
-            # The same weights, without a factor for each row.
-            reduction = "pick_all"
-        elif self.size_model == "joint" and reduction == "pick_all":
-            # Its weights are those of the mean of the merged sizes, see `_row_factor`.
-            reduction = "pick_all_normalized"
-            weights = weights * np.maximum(self.sizes_[self._size_codes(sizes)], 1.0)
-        if reduction == "pick_one":
-            weights = weights * self._row_factor(reduction, sizes)
+            rows, weights = rows[chosen], weights[chosen]
         if len(rows) == 0:
             raise ValueError(
                 f"reduction={self.reduction!r} leaves no row; no row has exactly one label. Use "
@@ -720,8 +723,6 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             (np.ones(len(columns), dtype=np.int8), columns, class_sets.indptr),
             shape=(len(rows), len(self._codes)),
         )
-        prefix, _ = _last_step(model)
-        model.set_params(**{prefix + "reduction": reduction})
         params = _check_method_params(X, params, indices=rows) if params else {}
         return model, _take(X, rows), y, weights, params, len(self._codes)
 
@@ -747,7 +748,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             if self._n_calls == 0:
                 self._seen_sizes = np.arange(len(self.sizes_))
             else:
-                self._check_known(examples.codes, self._seen_sizes, model)
+                self._check_known(examples.codes, self._seen_sizes)
             y = np.searchsorted(self._seen_sizes, examples.codes)
         taken = rows[examples.rows]
         return model, _take(X, taken), y, examples.weights, {}, len(self._seen_sizes)
@@ -766,13 +767,11 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return examples
 
     def _pair_weights(self, class_sets: LabelSets) -> np.ndarray:
-        """Weight with which each row shows each of its classes."""
+        """Weight with which each row shows each of its classes; they sum to 1 or 0."""
         indptr, sizes = class_sets.indptr, class_sets.sizes
         n_pairs = len(class_sets.indices)
-        if self.reduction == "pick_all_normalized":
+        if self.reduction in ("pick_all_normalized", "pick_all"):
             return np.repeat(1.0 / sizes, sizes)
-        if self.reduction == "pick_all":
-            return np.ones(n_pairs)
         if self.reduction == "ignore":
             return np.repeat((sizes == 1).astype(float), sizes)
         weights = np.zeros(n_pairs)
@@ -790,15 +789,20 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         weights[order[indptr[:-1]]] = 1.0
         return weights
 
-    def _row_factor(self, reduction: str, sizes: np.ndarray) -> np.ndarray | float:
-        """Factor on the weights of a row."""
-        if self.size_model == "expected" and reduction != "pick_all":
-            # Statement 3.5: the minimiser is then in proportion to the marginals.
-            return np.maximum(sizes, 1).astype(float)
-        if self.size_model == "joint" and reduction == "pick_all":
+    def _row_weights(self, sizes: np.ndarray, weights: np.ndarray, first: bool) -> np.ndarray:
+        """Weight of each row in the multi-class problem."""
+        if self.size_model == "joint" and self.reduction == "pick_all":
             # Merged sizes count as their mean, by which probabilities are divided again.
-            return np.maximum(self.sizes_[self._size_codes(sizes)], 1.0) / np.maximum(sizes, 1)
-        return 1.0
+            factor = np.maximum(self.sizes_[self._size_codes(sizes)], 1.0)
+        elif self.size_model == "expected" or self.reduction == "pick_all":
+            # Statement 3.5: the minimiser is then in proportion to the marginals.
+            factor = np.maximum(sizes, 1).astype(float)
+        else:
+            return weights
+        if first:
+            # Kept for later batches, whose rows would not count alike otherwise.
+            self._scale = weights.sum() / (weights @ factor)
+        return weights * factor * self._scale
 
     def _class_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes `_codes`, float64 or float32."""
@@ -1105,10 +1109,12 @@ def _fit_model(
     method: str,
 ) -> Any:
     """Fit one model; `n_classes` is None for a regressor."""
-    if method == "fit" and n_classes == 1:
+    if n_classes == 1:
         # Many classifiers refuse a single class, the answer is the same for all.
         n_rows = _num_samples(X)
-        return DummyClassifier(strategy="prior").fit(np.empty((n_rows, 0)), np.zeros(n_rows))
+        return DummyClassifier(strategy="prior").fit(
+            np.empty((n_rows, 0)), np.zeros(n_rows, dtype=np.int64)
+        )
     params = dict(params)
     if np.any(weights != 1) and _takes_weights(model, method):
         prefix, last = _last_step(model)
