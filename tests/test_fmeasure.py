@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_max_labels_and_no_empty_set(seed, n_labels, limit):
     indptr, indices, score = f_optimal_sets(delta, sizes, max_labels=limit)
     np.testing.assert_allclose(score, expected.max(axis=1), rtol=1e-9, atol=1e-12)
     assert np.diff(indptr).max() <= min(limit, n_labels)
-    for a, b in zip(indptr[:-1], indptr[1:], strict=True):
+    for a, b in pairwise(indptr):
         assert np.all(np.diff(indices[a:b]) > 0)
 
 
