@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, check_cv
@@ -226,18 +227,19 @@ def _from_scores(
         X_rows = X
     except NotFittedError:
         X_rows = indexable_rows(X)
-        y_rows = sets.to_csr()
+        y_rows = y.tocsr() if issparse(y) else np.asarray(y)
         if isinstance(cv, int):
             cv = KFold(cv, shuffle=True, random_state=0)
         parts = []
         for train, test in check_cv(cv).split(X_rows, y_rows):
-            model = clone(estimator).fit(_safe_indexing(X_rows, train), y_rows[train])
+            model = clone(estimator)
+            model.fit(_safe_indexing(X_rows, train), y_rows[train])
             parts.append((model, test))
     scores, sigma, weights, rows = [], [], [], []
     for model, test in parts:
         X_test = X if model is estimator else _safe_indexing(X_rows, test)
         proba = model.predict_proba(X_test)
-        if np.shape(proba) != (len(test), sets.n_labels):
+        if getattr(proba, "shape", None) != (len(test), sets.n_labels):
             raise ValueError(
                 f"The predict_proba of {type(estimator).__name__} does not give an array of "
                 f"shape (n_samples, {sets.n_labels}); wrap the estimator in "

@@ -26,6 +26,7 @@ from sklearn.linear_model import (
     RidgeClassifier,
     SGDClassifier,
 )
+from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -799,7 +800,9 @@ def test_sample_weight_is_routed_through_a_search(small):
     with sklearn.config_context(enable_metadata_routing=True):
         base = LogisticRegression().set_fit_request(sample_weight=True)
         model = MultiClassReduction(base).set_fit_request(sample_weight=True)
-        search = GridSearchCV(model, grid, cv=2, scoring="f1_samples")
+        scorer = make_scorer(f1_score, average="samples")
+        scorer.set_score_request(sample_weight=False)
+        search = GridSearchCV(model, grid, cv=2, scoring=scorer)
         search.fit(X, y, sample_weight=weight)
     plain = MultiClassReduction(LogisticRegression(), size_model="expected")
     plain.fit(X, y, sample_weight=weight)
