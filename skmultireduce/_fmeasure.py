@@ -119,7 +119,7 @@ def _best_cardinality(
 def _top_labels(
     delta: np.ndarray, sizes: np.ndarray, beta: float, cardinality: np.ndarray
 ) -> np.ndarray:
-    """The k largest of column k, k by row; among equals the first labels."""
+    """Give the k largest of column k, k by row; among equals the first labels."""
     starts = np.cumsum(cardinality) - cardinality
     indices = np.empty(int(cardinality.sum()), dtype=np.int32)
     for k in np.unique(cardinality[cardinality > 0]):
