@@ -334,7 +334,7 @@ def _recommend(found: dict[str, Any]) -> dict[str, str]:
         )
     else:
         advice["f1_samples"] = (
-            "size_model='joint' with decision='f1': the best set depends on how many labels "
-            "the row has."
+            "size_model='joint' (with few rows for each label 'expected') and decision='f1': "
+            "the best set depends on how many labels the row has."
         )
     return advice

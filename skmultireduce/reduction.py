@@ -232,10 +232,11 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
       on which labels it has; what it lacks is that number.
     * ``size_model="expected"`` multiplies the softmax of ``"pick_all"`` by a prediction of
       the number of labels, which gives the marginals P(label | x) (statement 6.9 A of the
-      theory page).
+      theory page). It has few parameters, so it suits data with few rows for each label.
     * ``size_model="joint"`` has the pairs (label, number of labels of the row) as classes.
       One softmax over them gives the marginals, the distribution of the number of labels,
-      and the label set that maximises the expected F-measure of each row (6.1, 6.3).
+      and the label set that maximises the expected F-measure of each row (6.1, 6.3). It
+      needs some rows for each pair; a small `max_size` makes do with fewer.
 
     For one-vs-rest with any classifier use
     :class:`sklearn.multiclass.OneVsRestClassifier`.
@@ -275,8 +276,11 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         moves the marginals by at most 2 % of the mean size (6.8). None: no merging.
     decision : {"top_1", "f1"}, default="top_1"
         What :meth:`predict` returns: the most probable label of each row, or the set that
-        maximises the row's expected F-measure, which needs ``size_model="joint"``. For
-        one cutoff on probabilities see ``ThresholdedMultiLabel``.
+        maximises the row's expected F-measure (6.3). The latter is exact with
+        ``size_model="joint"``; with ``"expected"``, whose `size_estimator` must then be a
+        classifier with ``predict_proba``, it takes the picked label and the number of
+        labels as independent given x (6.7b), which often is the better estimate. For one
+        cutoff on probabilities see ``ThresholdedMultiLabel``.
     beta : float, default=1.0
         Weight of recall in the F-measure of ``decision="f1"``.
     unlabeled : {"drop", "none"}, default="drop"
@@ -482,10 +486,20 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"{type(self.estimator).__name__} has none. Wrap it in "
                 "sklearn.calibration.CalibratedClassifierCV, or use another one."
             )
-        if self.decision == "f1" and self.size_model != "joint":
+        if self.decision == "f1" and self.size_model is None:
             raise ValueError(
-                "decision='f1' needs the joint distribution of labels and sizes: set "
-                "size_model='joint'."
+                "decision='f1' needs a distribution of the number of labels: set "
+                "size_model='joint' or size_model='expected'."
+            )
+        if (
+            self.decision == "f1"
+            and self.size_estimator is not None
+            and not hasattr(self.size_estimator, "predict_proba")
+        ):
+            raise ValueError(
+                "decision='f1' needs a size_estimator with predict_proba, "
+                f"{type(self.size_estimator).__name__} has none. Use a classifier, or None for "
+                "a clone of estimator."
             )
         if self.size_estimator is not None and self.size_model != "expected":
             raise ValueError(
@@ -1051,8 +1065,17 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return np.concatenate(labels)
 
     def _best_sets(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        delta, size_proba = self._joint(X)
-        delta = self._spread(delta[:, self._column_labels >= 0])
+        if self.size_model == "joint":
+            delta, size_proba = self._joint(X)
+            delta = self._spread(delta[:, self._column_labels >= 0])
+        else:
+            size_proba = self._size_proba(X)
+            marginals, _ = self._marginals(X)
+            # 6.7b: given x, each size has its share of a label's probability.
+            share = size_proba * self.sizes_
+            with np.errstate(invalid="ignore", divide="ignore"):
+                share = np.nan_to_num(share / share.sum(axis=1, keepdims=True))
+            delta = np.minimum(marginals[:, :, None] * share[:, None], size_proba[:, None])
         empty = None
         sizes = self.sizes_
         if self.unlabeled == "none":
