@@ -1,8 +1,10 @@
 """Label sets that maximise the expected F-measure, from P(label, size).
 
-NumPy in row blocks, by choice: on 2,515 rows with 159 labels and 7 sizes the search takes
-a fraction of the time in which the classifier computes its probabilities, because the
-bound on larger sets ends it after a few cardinalities; see `f_optimal_sets`.
+NumPy in row blocks, by choice. On 2,515 rows with 159 labels and 7 sizes the search takes
+about 0.13 s, as much as computing the joint probabilities that it needs; training that
+model takes 2.5 s with the linear classifier of this package and a minute with lbfgs. Of
+the search, one matrix product and one partition for each cardinality are compiled code
+already, and the bound in `f_optimal_sets` ends it early.
 """
 
 from __future__ import annotations

@@ -879,7 +879,9 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             (np.ones(len(members)), (members, groups[members])), shape=(len(groups), n_groups)
         )
 
-    def _marginals(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _marginals(
+        self, X: Any, mean_size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores of labels (with `size_model`: marginals), and of the empty set."""
         if self.size_model == "joint":
             delta, size_proba = self._joint(X)
@@ -891,8 +893,9 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         scores = self._label_columns(proba, 0)
         if self.size_model == "expected":
             # 6.9 A. The softmax over labels alone, times the mean size.
+            mean_size = self._mean_size(X) if mean_size is None else mean_size
             with np.errstate(invalid="ignore", divide="ignore"):
-                factor = np.where(none < 1, self._mean_size(X) / (1 - none), 0.0)
+                factor = np.where(none < 1, mean_size / (1 - none), 0.0)
             return scores * factor[:, None], none * factor
         return scores, none
 
@@ -1070,7 +1073,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             delta = self._spread(delta[:, self._column_labels >= 0])
         else:
             size_proba = self._size_proba(X)
-            marginals, _ = self._marginals(X)
+            marginals, _ = self._marginals(X, size_proba @ self.sizes_)
             # 6.7b: given x, each size has its share of a label's probability.
             share = size_proba * self.sizes_
             with np.errstate(invalid="ignore", divide="ignore"):
