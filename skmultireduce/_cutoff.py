@@ -125,7 +125,7 @@ class ScoreMap:
             return out
         if self.strategy == "relative":
             highest = scores.max(axis=1, keepdims=True)
-            if scores.size and scores.min() < 0:
+            if np.any((scores < 0) & (scores > -np.inf)):
                 raise ValueError(
                     "strategy='relative' cuts at a fraction of the row's highest score, which "
                     "has no meaning for negative scores. Use response_method='predict_proba', "
@@ -147,7 +147,8 @@ class ScoreMap:
             if self.probability:
                 # A probability of 0 stays comparable: differences of -inf are not numbers.
                 u = np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))
-            memo["u"] = u, u.max(axis=1, keepdims=True)
+            highest = u.max(axis=1, keepdims=True)
+            memo["u"] = u, np.where(np.isneginf(highest), 0, highest).astype(u.dtype)
         return memo["u"]
 
     @property

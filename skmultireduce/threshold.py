@@ -58,16 +58,25 @@ __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
 # Candidates of `strategy="adjusted"`. Log-probabilities spread over many units, decision
 # values of linear classifiers over about two, hence the smaller weights of the log prior.
 _PRIOR_WEIGHTS = {
-    "predict_proba": (0.0, 0.1, 0.2, 0.3, 0.4),
-    "decision_function": (0.0, 0.025, 0.05, 0.1, 0.15),
+    "predict_proba": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+    "decision_function": (0.0, 0.025, 0.05, 0.1, 0.15, 0.2),
 }
-_ROW_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+_ROW_WEIGHTS = {
+    "predict_proba": (0.0, 0.25, 0.5, 1.0, 2.0),
+    "decision_function": (0.0, 0.125, 0.25, 0.5, 1.0),
+}
 _N_QUANTILES = 100
 _N_CURVE_POINTS = 1000
 
 
-def _estimator_scores(estimator: Any, X: Any, method: str) -> np.ndarray:
-    """Scores of shape (n_samples, n_labels) from any of scikit-learn's multi-label shapes."""
+def _estimator_scores(
+    estimator: Any, X: Any, method: str, never: np.ndarray | None = None
+) -> np.ndarray:
+    """Scores of shape (n_samples, n_labels) from any of scikit-learn's multi-label shapes.
+
+    Decision values of the labels in `never` become ``-inf``: for a label without positives
+    OneVsRestClassifier says 0, which is above the decision values of most true labels.
+    """
     scores = getattr(estimator, method)(X)
     if isinstance(scores, list | tuple):
         classes = getattr(estimator, "classes_", None)
@@ -95,11 +104,29 @@ def _estimator_scores(estimator: Any, X: Any, method: str) -> np.ndarray:
             "(n_samples, n_labels) is needed."
         )
     dtype = np.float32 if scores.dtype == np.float32 else np.float64
-    return np.ascontiguousarray(scores, dtype=dtype)
+    if never is None or not never.any() or method == "predict_proba":
+        return np.ascontiguousarray(scores, dtype=dtype)
+    if scores.shape[1] != len(never):
+        raise _wrong_shape(estimator, method, scores, len(scores), len(never))
+    return np.where(never, dtype(-np.inf), scores.astype(dtype, copy=False))
+
+
+def _wrong_shape(
+    estimator: Any, method: str, scores: np.ndarray, n_rows: int, n_labels: int
+) -> ValueError:
+    return ValueError(
+        f"{type(estimator).__name__}.{method} gives scores of shape {scores.shape} for {n_rows} "
+        f"rows, but y has {n_labels} labels. Fit the estimator on a y with the same columns."
+    )
 
 
 def _score_blocks(
-    estimator: Any, X: Any, rows: np.ndarray | None, method: str, n_labels: int
+    estimator: Any,
+    X: Any,
+    rows: np.ndarray | None,
+    method: str,
+    n_labels: int,
+    never: np.ndarray | None = None,
 ) -> Callable[[], Iterator[tuple[slice, np.ndarray]]]:
     """Scores of the given rows of X, block by block, as `Pool` takes them.
 
@@ -121,13 +148,9 @@ def _score_blocks(
             index = index if rows is None else rows[index]
             part = X if len(index) == _num_samples(X) and rows is None else None
             part = _safe_indexing(X, index) if part is None else part
-            scores = _estimator_scores(estimator, part, method)
+            scores = _estimator_scores(estimator, part, method, never)
             if scores.shape != (len(index), n_labels):
-                raise ValueError(
-                    f"{type(estimator).__name__}.{method} gives scores of shape "
-                    f"{scores.shape}, but y has {n_labels} labels and there are "
-                    f"{len(index)} rows."
-                )
+                raise _wrong_shape(estimator, method, scores, len(index), n_labels)
             step = max(1, 2**20 // max(1, n_labels * scores.itemsize))
             for start in range(0, len(index), step):
                 piece = scores[start : start + step]
@@ -255,8 +278,8 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
             return self.estimator_.classes_
         return self._target.classes
 
-    def _blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Scores, mapped scores and predictions, block by block."""
+    def _blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Mapped scores and predictions, block by block."""
         X = indexable_rows(X)
         n_rows, n_labels = _num_samples(X), self._target.n_labels
         size = n_labels * 8
@@ -264,9 +287,11 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         for block in blocks or [slice(0, n_rows)]:
             whole = len(blocks) < 2
             part = X if whole else _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = _estimator_scores(self.estimator_, part, self._response_method)
+            scores = _estimator_scores(
+                self.estimator_, part, self._response_method, self._never
+            )
             mapped = self._score_map.mapped(scores, self._log_prior)
-            yield scores, mapped, mapped > self._cutoff.astype(mapped.dtype)
+            yield mapped, mapped > self._cutoff.astype(mapped.dtype)
 
     def predict(self, X: Any) -> Any:
         """Predict label sets.
@@ -286,7 +311,7 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         if self._target.kind == "multiclass":
             return self.estimator_.predict(X)
         sizes, indices = [np.zeros(1, dtype=np.int64)], [np.empty(0, dtype=np.int32)]
-        for _, mapped, predicted in self._blocks(X):
+        for mapped, predicted in self._blocks(X):
             predicted = self._limited(mapped, predicted)[0]
             rows, labels = np.nonzero(predicted)
             sizes.append(np.bincount(rows, minlength=len(predicted)))
@@ -329,8 +354,10 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         if self._target.kind == "multiclass":
             return self.estimator_.decision_function(X)
         out = []
-        for _, mapped, predicted in self._blocks(X):
+        for mapped, predicted in self._blocks(X):
             decision = mapped - self._cutoff.astype(mapped.dtype)
+            # Metrics refuse infinite scores.
+            np.maximum(decision, np.finfo(decision.dtype).min, out=decision)
             final, before = self._limited(mapped, predicted)
             decision[final & ~before] = np.finfo(decision.dtype).tiny
             decision[before & ~final] = 0
@@ -470,7 +497,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         self._check_limits()
         routed = process_routing(self, "fit", **params)
         X, y = indexable(X, y)
-        _, self._target = read_labels(y)
+        label_sets, self._target = read_labels(y)
         context = self._init_callback_context(max_subtasks=1)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rows = np.arange(_num_samples(X))
@@ -483,6 +510,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
             self._response_method = self._method(self.estimator_)
             self._score_map = ScoreMap(min_labels=self.min_labels, max_labels=self.max_labels)
             self._log_prior = None
+            self._never = label_sets.counts() == 0
             self._cutoff = self._given_cutoff()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -575,8 +603,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         The metric is maximised among the cutoffs whose micro precision and recall on the
         held-out data are at least this. Not for ``strategy="per_label"``.
     prior_weight, row_weight : "auto", float or array-like, default="auto"
-        For ``strategy="adjusted"``: what is tried. ``"auto"``: 0 to 0.4 for probabilities,
-        0 to 0.15 for decision values; row weights 0 to 2.
+        For ``strategy="adjusted"``: what is tried. ``"auto"``: prior weights 0 to 0.5
+        and row weights 0 to 2 for probabilities, 0 to 0.2 and 0 to 1 for decision values.
     n_jobs : int, default=None
         Parallel folds.
     random_state : int, RandomState or None, default=None
@@ -630,6 +658,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     Sparse y reaches the inner estimator as it is; if that refuses it (random forests do) it
     gets a dense copy. Predictions are sparse if y was.
+
+    A label without positives in the training rows of a fold is not predicted there, nor later
+    if it has none in all rows: some classifiers give it arbitrary decision values. With
+    ``cv="prefit"`` this is not known.
 
     Sample weights: as in scikit-learn's TunedThresholdClassifierCV, by metadata routing:
     ``estimator.set_fit_request(sample_weight=True)`` for fitting; for the metric
@@ -787,7 +819,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
             train_sets = label_sets
         else:
             self.estimator_ = fitted[0]
-            train_sets = label_sets.take(splits[0][0])
+            train_sets = label_sets.take(_rows(splits[0][0]))
+        self._never = None if prefit else train_sets.counts() == 0
         self._log_prior = None
         if self.strategy == "adjusted":
             self._log_prior = self.label_log_prior_ = _log_prior(train_sets)
@@ -873,10 +906,9 @@ class ThresholdedMultiLabel(_BaseThreshold):
         pools = []
         for estimator, (train, test) in zip(fitted, splits, strict=True):
             whole = len(test) == label_sets.n_rows and train is None
-            log_prior = None
-            if self.strategy == "adjusted":
-                train_sets = label_sets if train is None else label_sets.take(_rows(train))
-                log_prior = _log_prior(train_sets)
+            train_sets = label_sets if train is None else label_sets.take(_rows(train))
+            log_prior = _log_prior(train_sets) if self.strategy == "adjusted" else None
+            never = None if train is None else train_sets.counts() == 0
             test = _rows(test)
             pools.append(
                 Pool(
@@ -886,6 +918,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
                         None if whole else test,
                         self._response_method,
                         label_sets.n_labels,
+                        never,
                     ),
                     label_sets if whole else label_sets.take(test),
                     None if weight is None else weight[test],
@@ -897,14 +930,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
     # --- tuning ---
 
     def _maps(self) -> list[ScoreMap]:
-        probability = self._response_method == "predict_proba"
+        method = self._response_method
+        probability = method == "predict_proba"
         limits = {"min_labels": self.min_labels, "max_labels": self.max_labels}
         if self.strategy != "adjusted":
             return [ScoreMap(self.strategy, probability, **limits)]
         return [
             ScoreMap("adjusted", probability, float(prior), float(row), **limits)
-            for prior in _grid("prior_weight", self.prior_weight, _PRIOR_WEIGHTS[self._response_method])
-            for row in _grid("row_weight", self.row_weight, _ROW_WEIGHTS)
+            for prior in _grid("prior_weight", self.prior_weight, _PRIOR_WEIGHTS[method])
+            for row in _grid("row_weight", self.row_weight, _ROW_WEIGHTS[method])
         ]
 
     def _constraint(self) -> dict[str, float]:
