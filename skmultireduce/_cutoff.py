@@ -459,7 +459,9 @@ class Events:
         inside = self.alive[segment]
         near, segment = near[inside], segment[inside]
         rows, labels = np.divmod(near, scores.shape[1])
-        true = np.asarray(sets.to_csr(np.int8)[rows, labels]).reshape(-1).astype(bool)
+        hit = np.zeros(scores.shape, dtype=bool)
+        hit[sets.rows, sets.indices] = True
+        true = hit[rows, labels]
         weights = np.ones(len(rows)) if weight is None else weight[rows]
         self.parts.append(
             (near_keys[inside], labels.astype(np.int32), segment.astype(np.int32), true, weights)

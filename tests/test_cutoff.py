@@ -138,7 +138,7 @@ def test_nan_is_refused():
 # --- one cutoff ---
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     seed=st.integers(0, 10**9),
     dtype=st.sampled_from([np.float32, np.float64]),
@@ -176,7 +176,7 @@ def test_search_equals_brute_force(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**9), average=st.sampled_from(["micro", "samples", "macro"]))
 def test_constraint_equals_brute_force(seed, average):
     y, scores = case(seed, np.float64)
