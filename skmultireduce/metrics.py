@@ -84,9 +84,7 @@ def jaccard_threshold_curve(
     array([0.4, 0.8, 0.9])
     """
     if average not in ("micro", "samples", "macro"):
-        raise ValueError(
-            f"average={average!r} is unknown; choose 'micro', 'samples' or 'macro'."
-        )
+        raise ValueError(f"average={average!r} is unknown; choose 'micro', 'samples' or 'macro'.")
     if n_thresholds is not None and n_thresholds < 2:
         raise ValueError(f"n_thresholds={n_thresholds} must be at least 2, or None for all.")
     pool = _score_pool(y_true, y_score, sample_weight)

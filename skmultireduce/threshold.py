@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -41,7 +41,7 @@ from sklearn.utils.validation import (
 )
 
 from ._cutoff import (
-    Infeasible,
+    InfeasibleError,
     Pool,
     ScoreMap,
     curve,
@@ -108,7 +108,9 @@ def _estimator_scores(
         return np.ascontiguousarray(scores, dtype=dtype)
     if scores.shape[1] != len(never):
         raise _wrong_shape(estimator, method, scores, len(scores), len(never))
-    return np.where(never, dtype(-np.inf), scores.astype(dtype, copy=False))
+    out = np.array(scores, dtype=dtype, order="C")
+    out[:, never] = -np.inf
+    return out
 
 
 def _wrong_shape(
@@ -167,7 +169,7 @@ def _score_blocks(
 
 
 def _wide_enough(y: Any) -> Any:
-    """y in a type that can hold the number of its labels.
+    """Y in a type that can hold the number of its labels.
 
     Some classifiers number labels in y's own type, which wraps around beyond 127 for int8.
     """
@@ -229,7 +231,7 @@ def _has_decision(self: Any) -> bool:
 class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_score_map``, ``_cutoff``."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "estimator": [
             HasMethods(["fit", "predict_proba"]),
             HasMethods(["fit", "decision_function"]),
@@ -275,7 +277,7 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         return self._target.classes
 
     def _blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Mapped scores and predictions, block by block."""
+        """Iterate over mapped scores and predictions, block by block."""
         X = indexable_rows(X)
         n_rows, n_labels = _num_samples(X), self._target.n_labels
         size = n_labels * 8
@@ -283,9 +285,7 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         for block in blocks or [slice(0, n_rows)]:
             whole = len(blocks) < 2
             part = X if whole else _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = _estimator_scores(
-                self.estimator_, part, self._response_method, self._never
-            )
+            scores = _estimator_scores(self.estimator_, part, self._response_method, self._never)
             mapped = self._score_map.mapped(scores, self._log_prior)
             yield mapped, mapped > self._cutoff.astype(mapped.dtype)
 
@@ -314,9 +314,7 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
             indices.append(labels.astype(np.int32))
         return self._target.to_output(np.cumsum(np.concatenate(sizes)), np.concatenate(indices))
 
-    def _limited(
-        self, mapped: np.ndarray, predicted: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _limited(self, mapped: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predictions within `min_labels` and `max_labels`."""
         if not self._score_map.limited:
             return predicted, predicted
@@ -451,7 +449,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
            [0, 0, 1, 0, 0]])
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **_BaseThreshold._parameter_constraints,
         "threshold": [StrOptions({"auto"}), Real, "array-like"],
     }
@@ -538,7 +536,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
 
 
 def _fit_target(y: Any) -> Any:
-    """y as the inner estimator gets it: sliceable, and wide enough."""
+    """Y as the inner estimator gets it: sliceable, and wide enough."""
     if sp.issparse(y) or hasattr(y, "iloc"):
         return _wide_enough(y) if sp.issparse(y) else y
     y = np.asarray(y)
@@ -684,7 +682,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
     (100, 5)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **_BaseThreshold._parameter_constraints,
         "scoring": [StrOptions(set(get_scorer_names())), callable],
         "strategy": [StrOptions({"global", "per_label", "adjusted", "top_k", "relative"})],
@@ -697,7 +695,11 @@ class ThresholdedMultiLabel(_BaseThreshold):
         "min_positives": [Interval(Integral, 0, None, closed="left")],
         "min_precision": [Interval(Real, 0, 1, closed="both"), None],
         "min_recall": [Interval(Real, 0, 1, closed="both"), None],
-        "prior_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left"), "array-like"],
+        "prior_weight": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="left"),
+            "array-like",
+        ],
         "row_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left"), "array-like"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -854,9 +856,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         else:
             inner = context.subcontext(task_name="refit")
             rows = np.arange(_num_samples(X))
-            self.estimator_ = _fit_fold(
-                clone(self.estimator), X, y, rows, fit_params, self, inner
-            )
+            self.estimator_ = _fit_fold(clone(self.estimator), X, y, rows, fit_params, self, inner)
         self._target = target
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -1005,13 +1005,13 @@ class ThresholdedMultiLabel(_BaseThreshold):
             return self._tune_labels([pool], score_map, metric)[0]
         try:
             _, value, _ = self._search([pool], [score_map], metric)
-        except Infeasible:
+        except InfeasibleError:
             return np.array(np.nan)
         cut = evaluate([pool], score_map, value, *metric.counts, self.n_jobs)
         return self._readable(cut.threshold, value)
 
     def _readable(self, threshold: np.ndarray, value: Any) -> np.ndarray:
-        """The cutoff as users see it: k for ranks."""
+        """Give the cutoff as users see it: k for ranks."""
         if self.strategy == "top_k":
             return np.array(0 if np.isposinf(value) else int(1 - value))
         return np.asarray(threshold, dtype=np.float64)
@@ -1021,20 +1021,21 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     def _warn(self, cut: Any) -> None:
         text = None
-        if cut.constant:
+        # An edge that min_labels or max_labels put there is what the user asked for.
+        if cut.constant and not self._score_map.limited:
             text = (
                 "All scores of the estimator are equal, so that every cutoff predicts everything "
                 "or nothing. Check the estimator, or its parameters."
             )
-        elif cut.nothing:
+        elif cut.nothing and self.min_labels == 0:
             text = (
-                "The best cutoff lies above all scores: no label is predicted beyond min_labels. "
+                "The best cutoff lies above all scores: no label is predicted. "
                 "Check the estimator, or whether y has any labels in the held-out rows."
             )
-        elif cut.everything:
+        elif cut.everything and self.max_labels is None:
             text = (
-                "The best cutoff lies below all scores: every label is predicted, up to "
-                "max_labels. Scores may not separate the labels, check the estimator."
+                "The best cutoff lies below all scores: every label is predicted. "
+                "Scores may not separate the labels, check the estimator."
             )
         if text is not None:
             warnings.warn(text, UserWarning, stacklevel=5)

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 
 from skmultireduce import _cutoff, _reference_cutoff
 from skmultireduce._cutoff import (
-    Infeasible,
+    InfeasibleError,
     Pool,
     ScoreMap,
     array_blocks,
@@ -92,7 +92,10 @@ def test_kernels_equal_their_twins(dtype, weighted):
         value = np.full(scores.shape[1], np.median(scores), dtype)
         for ours, twin in (
             ("add_histogram", (bits, weight, shift, np.zeros(2**10, count_type))),
-            ("add_bins", (bits, weight, shift, alive, first, slots, np.zeros(len(slots), count_type))),
+            (
+                "add_bins",
+                (bits, weight, shift, alive, first, slots, np.zeros(len(slots), count_type)),
+            ),
             (
                 "add_label_bins",
                 (bits, weight, label_first, label_slots, np.zeros(len(label_slots), count_type)),
@@ -196,14 +199,14 @@ def test_constraint_equals_brute_force(seed, average):
         found = search(pools, [ScoreMap()], "jaccard", average, limits)
         assert found.score == pytest.approx(max(feasible), abs=1e-12)
     else:
-        with pytest.raises(Infeasible, match="best reachable"):
+        with pytest.raises(InfeasibleError, match="best reachable"):
             search(pools, [ScoreMap()], "jaccard", average, limits)
 
 
 def test_infeasible_reports_the_best_reachable_precision():
     y = np.array([[1, 0], [0, 1]])
     scores = np.array([[0.5, 0.9], [0.8, 0.6]])
-    with pytest.raises(Infeasible, match=r"precision is 0\.5; lower min_precision"):
+    with pytest.raises(InfeasibleError, match=r"precision is 0\.5; lower min_precision"):
         search(pools_of(y, scores), [ScoreMap()], constraint={"precision": 0.9})
 
 
@@ -336,9 +339,7 @@ def test_edges_are_told():
 
     def cut_of(y, scores):
         pools = pools_of(y, scores)
-        return evaluate(
-            pools, ScoreMap(), search(pools, [ScoreMap()]).value, "jaccard", "micro"
-        )
+        return evaluate(pools, ScoreMap(), search(pools, [ScoreMap()]).value, "jaccard", "micro")
 
     inside = cut_of(y, scores)
     assert (inside.nothing, inside.everything, inside.constant) == (False, False, False)

@@ -20,13 +20,9 @@ def test_every_point_is_the_score_of_its_threshold(seed, average, dtype, weighte
     y = rng.integers(0, 2, (8, 3))
     y_score = (rng.integers(-4, 5, (8, 3)) / 3).astype(dtype)
     weight = rng.integers(1, 4, 8) if weighted else None
-    scores, thresholds = jaccard_threshold_curve(
-        y, y_score, average=average, sample_weight=weight
-    )
+    scores, thresholds = jaccard_threshold_curve(y, y_score, average=average, sample_weight=weight)
     expected = [
-        jaccard_score(
-            y, y_score > t, average=average, zero_division=0, sample_weight=weight
-        )
+        jaccard_score(y, y_score > t, average=average, zero_division=0, sample_weight=weight)
         for t in thresholds
     ]
     np.testing.assert_allclose(scores, expected, atol=1e-12)
