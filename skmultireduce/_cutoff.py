@@ -35,11 +35,11 @@ from ._label_sets import LabelSets
 __all__ = [
     "Cut",
     "Found",
-    "Infeasible",
+    "InfeasibleError",
     "Pool",
     "ScoreMap",
-    "best_jaccard",
     "array_blocks",
+    "best_jaccard",
     "count_ratio",
     "curve",
     "evaluate",
@@ -58,7 +58,7 @@ _BITS_MANY = 16
 _SLACK = 1 - 1e-12
 
 
-class Infeasible(ValueError):
+class InfeasibleError(ValueError):
     """No cutoff satisfies the constraint."""
 
 
@@ -125,7 +125,7 @@ class ScoreMap:
             return out
         if self.strategy == "relative":
             highest = scores.max(axis=1, keepdims=True)
-            if scores.size and scores.min() < 0:
+            if np.any((scores < 0) & (scores > -np.inf)):
                 raise ValueError(
                     "strategy='relative' cuts at a fraction of the row's highest score, which "
                     "has no meaning for negative scores. Use response_method='predict_proba', "
@@ -147,7 +147,8 @@ class ScoreMap:
             if self.probability:
                 # A probability of 0 stays comparable: differences of -inf are not numbers.
                 u = np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))
-            memo["u"] = u, u.max(axis=1, keepdims=True)
+            highest = u.max(axis=1, keepdims=True)
+            memo["u"] = u, np.where(np.isneginf(highest), 0, highest).astype(u.dtype)
         return memo["u"]
 
     @property
@@ -350,7 +351,7 @@ class Bins:
         )
 
     def __add__(self, other: Bins) -> Bins:
-        """Counts of both sets of scores."""
+        """Add up the counts of both sets of scores."""
         out = Bins(self.plan, self.weighted)
         out.counts = self.counts + other.counts
         return out
@@ -370,13 +371,13 @@ class LabelBins:
         )
 
     def __add__(self, other: LabelBins) -> LabelBins:
-        """Counts of both sets of scores."""
+        """Add up the counts of both sets of scores."""
         out = LabelBins(self.first, self.slots, self.weighted)
         out.counts = self.counts + other.counts
         return out
 
     def at_least(self) -> np.ndarray:
-        """Number of the label's scores that are not below each slot."""
+        """Count the label's scores that are not below each slot."""
         total = np.append(_suffix_sums(self.counts), self.counts.dtype.type(0))
         end = np.repeat(self.first[1:], np.diff(self.first))
         return total[:-1] - total[end]
@@ -410,7 +411,9 @@ class RowGains:
         for start in range(0, len(scores), step):
             rows = np.arange(start, min(start + step, len(scores)))
             self._add(
-                scores[rows], sets.take(rows), np.ones(len(rows)) if weight is None else weight[rows]
+                scores[rows],
+                sets.take(rows),
+                np.ones(len(rows)) if weight is None else weight[rows],
             )
 
     def _add(self, scores: np.ndarray, sets: LabelSets, weight: np.ndarray) -> None:
@@ -450,15 +453,15 @@ class Events:
         keys = _keys(scores)
         # Cheap test first: most scores are below all segments that matter.
         alive = np.flatnonzero(self.alive)
-        near = np.flatnonzero(
-            (keys >= self.edges[alive[0]]) & (keys < self.edges[alive[-1] + 1])
-        )
+        near = np.flatnonzero((keys >= self.edges[alive[0]]) & (keys < self.edges[alive[-1] + 1]))
         near_keys = keys.reshape(-1)[near]
         segment = np.searchsorted(self.edges, near_keys, side="right") - 1
         inside = self.alive[segment]
         near, segment = near[inside], segment[inside]
         rows, labels = np.divmod(near, scores.shape[1])
-        true = np.asarray(sets.to_csr(np.int8)[rows, labels]).reshape(-1).astype(bool)
+        hit = np.zeros(scores.shape, dtype=bool)
+        hit[sets.rows, sets.indices] = True
+        true = hit[rows, labels]
         weights = np.ones(len(rows)) if weight is None else weight[rows]
         self.parts.append(
             (near_keys[inside], labels.astype(np.int32), segment.astype(np.int32), true, weights)
@@ -701,7 +704,7 @@ def _label_counts(
     cuts: np.ndarray,
     n_jobs: int | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True and false positives (n_labels, n_cuts) and positives (n_labels, 1) at cuts."""
+    """Count true and false positives (n_labels, n_cuts) and positives (n_labels, 1) at cuts."""
     n_labels = pools[0].label_sets.n_labels
     slots = np.concatenate([np.zeros(1, cuts.dtype), cuts])
     shape = n_labels, len(slots)
@@ -826,7 +829,7 @@ def search(
 
     Raises
     ------
-    Infeasible
+    InfeasibleError
         If no cut satisfies the constraint.
     """
     constraint = constraint or {}
@@ -835,7 +838,7 @@ def search(
     histograms = _run(pools, maps, lambda _: Histogram(weighted, many), n_jobs)
     score, index, key = _SEARCHES[average](pools, maps, histograms, metric, constraint, n_jobs)
     if key is None:
-        raise Infeasible(_best_reachable(pools, maps, histograms, constraint, n_jobs))
+        raise InfeasibleError(_best_reachable(pools, maps, histograms, constraint, n_jobs))
     return Found(index, _values(np.atleast_1d(key))[0], score, histograms[index])
 
 
@@ -853,9 +856,13 @@ def _best_reachable(
         best, _, key = _search_micro(pools, maps, histograms, "precision", others, n_jobs)
         if key is not None:
             also = "".join(f" with min_{k}={v:g}" for k, v in others.items())
-            return f"{start} The best reachable precision{also} is {best:.6g}; lower min_precision."
-    recall = max(float(count_ratio("recall", c.tp[0], 0, c.positives)) for c in
-                 [h.candidates() for h in histograms])
+            return (
+                f"{start} The best reachable precision{also} is {best:.6g}; lower min_precision."
+            )
+    recall = max(
+        float(count_ratio("recall", c.tp[0], 0, c.positives))
+        for c in [h.candidates() for h in histograms]
+    )
     return f"{start} The best reachable recall is {recall:.6g}; lower min_recall."
 
 
@@ -1019,9 +1026,7 @@ class _Sides:
     def add(self, scores: np.ndarray, sets: LabelSets, weight: np.ndarray | None) -> None:
         """Add one block."""
         predicted = np.empty(len(scores), dtype=np.int64)
-        _kernels.add_cut(
-            scores, self.value, self.lowest, self.below, self.highest, predicted
-        )
+        _kernels.add_cut(scores, self.value, self.lowest, self.below, self.highest, predicted)
         rows, labels = sets.rows, sets.indices
         w = np.ones(len(scores)) if weight is None else weight
         hit = scores[rows, labels] >= self.value[labels]
@@ -1085,9 +1090,7 @@ class _MacroError:
         hit = scores[rows, labels] >= self.value[labels]
         influence = -((scores >= self.value) @ self.miss)
         missed = self.miss[labels] * (1.0 if self.metric == "f1" else ~hit)
-        influence += np.bincount(
-            rows, self.hit[labels] * hit - missed, minlength=len(scores)
-        )
+        influence += np.bincount(rows, self.hit[labels] * hit - missed, minlength=len(scores))
         w = 1.0 if weight is None else weight
         self.total += float(np.sum((w * influence) ** 2))
 
@@ -1146,7 +1149,9 @@ def evaluate(
         stderr = float(np.sqrt(error.total)) / len(values)
     else:
         score = float(a / b) if b > 0 else 0.0
-        stderr = float(np.sqrt(max(aa - 2 * score * ab + score**2 * bb, 0.0)) / b) if b > 0 else 0.0
+        stderr = (
+            float(np.sqrt(max(aa - 2 * score * ab + score**2 * bb, 0.0)) / b) if b > 0 else 0.0
+        )
     below, lowest, highest = sides.below, sides.lowest, sides.highest
     if common:
         below, lowest, highest = below.max(), lowest.min(), highest.max()
@@ -1306,7 +1311,7 @@ def search_quantiles(
         if np.isfinite(result[j]) and (best is None or result[j] > best[0].score):
             best = Found(i, values[j], float(result[j]), histogram), values, result
     if best is None:
-        raise Infeasible(_best_reachable(pools, maps, histograms, constraint or {}, n_jobs))
+        raise InfeasibleError(_best_reachable(pools, maps, histograms, constraint or {}, n_jobs))
     return best
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -41,7 +41,7 @@ from sklearn.utils.validation import (
 )
 
 from ._cutoff import (
-    Infeasible,
+    InfeasibleError,
     Pool,
     ScoreMap,
     curve,
@@ -58,16 +58,25 @@ __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
 # Candidates of `strategy="adjusted"`. Log-probabilities spread over many units, decision
 # values of linear classifiers over about two, hence the smaller weights of the log prior.
 _PRIOR_WEIGHTS = {
-    "predict_proba": (0.0, 0.1, 0.2, 0.3, 0.4),
-    "decision_function": (0.0, 0.025, 0.05, 0.1, 0.15),
+    "predict_proba": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+    "decision_function": (0.0, 0.025, 0.05, 0.1, 0.15, 0.2),
 }
-_ROW_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+_ROW_WEIGHTS = {
+    "predict_proba": (0.0, 0.25, 0.5, 1.0, 2.0),
+    "decision_function": (0.0, 0.125, 0.25, 0.5, 1.0),
+}
 _N_QUANTILES = 100
 _N_CURVE_POINTS = 1000
 
 
-def _estimator_scores(estimator: Any, X: Any, method: str) -> np.ndarray:
-    """Scores of shape (n_samples, n_labels) from any of scikit-learn's multi-label shapes."""
+def _estimator_scores(
+    estimator: Any, X: Any, method: str, never: np.ndarray | None = None
+) -> np.ndarray:
+    """Scores of shape (n_samples, n_labels) from any of scikit-learn's multi-label shapes.
+
+    Decision values of the labels in `never` become ``-inf``: for a label without positives
+    OneVsRestClassifier says 0, which is above the decision values of most true labels.
+    """
     scores = getattr(estimator, method)(X)
     if isinstance(scores, list | tuple):
         classes = getattr(estimator, "classes_", None)
@@ -95,11 +104,31 @@ def _estimator_scores(estimator: Any, X: Any, method: str) -> np.ndarray:
             "(n_samples, n_labels) is needed."
         )
     dtype = np.float32 if scores.dtype == np.float32 else np.float64
-    return np.ascontiguousarray(scores, dtype=dtype)
+    if never is None or not never.any() or method == "predict_proba":
+        return np.ascontiguousarray(scores, dtype=dtype)
+    if scores.shape[1] != len(never):
+        raise _wrong_shape(estimator, method, scores, len(scores), len(never))
+    out = np.array(scores, dtype=dtype, order="C")
+    out[:, never] = -np.inf
+    return out
+
+
+def _wrong_shape(
+    estimator: Any, method: str, scores: np.ndarray, n_rows: int, n_labels: int
+) -> ValueError:
+    return ValueError(
+        f"{type(estimator).__name__}.{method} gives scores of shape {scores.shape} for {n_rows} "
+        f"rows, but y has {n_labels} labels. Fit the estimator on a y with the same columns."
+    )
 
 
 def _score_blocks(
-    estimator: Any, X: Any, rows: np.ndarray | None, method: str, n_labels: int
+    estimator: Any,
+    X: Any,
+    rows: np.ndarray | None,
+    method: str,
+    n_labels: int,
+    never: np.ndarray | None = None,
 ) -> Callable[[], Iterator[tuple[slice, np.ndarray]]]:
     """Scores of the given rows of X, block by block, as `Pool` takes them.
 
@@ -116,39 +145,31 @@ def _score_blocks(
         if kept:
             yield from kept
             return
+        seen = []
         for block in iter_row_blocks(n_rows, n_labels * 8, working_memory / 64):
             index = np.arange(block.start, block.stop)
             index = index if rows is None else rows[index]
             part = X if len(index) == _num_samples(X) and rows is None else None
             part = _safe_indexing(X, index) if part is None else part
-            scores = _estimator_scores(estimator, part, method)
+            scores = _estimator_scores(estimator, part, method, never)
             if scores.shape != (len(index), n_labels):
-                raise ValueError(
-                    f"{type(estimator).__name__}.{method} gives scores of shape "
-                    f"{scores.shape}, but y has {n_labels} labels and there are "
-                    f"{len(index)} rows."
-                )
+                raise _wrong_shape(estimator, method, scores, len(index), n_labels)
             step = max(1, 2**20 // max(1, n_labels * scores.itemsize))
             for start in range(0, len(index), step):
                 piece = scores[start : start + step]
                 first = block.start + start
                 item = slice(first, first + len(piece)), piece
                 if keep:
-                    kept.append(item)
+                    seen.append(item)
                 yield item
+        # Only now they are complete: a pass may end early.
+        kept.extend(seen)
 
-    def complete() -> Iterator[tuple[slice, np.ndarray]]:
-        try:
-            yield from blocks()
-        except BaseException:
-            kept.clear()
-            raise
-
-    return complete
+    return blocks
 
 
 def _wide_enough(y: Any) -> Any:
-    """y in a type that can hold the number of its labels.
+    """Y in a type that can hold the number of its labels.
 
     Some classifiers number labels in y's own type, which wraps around beyond 127 for int8.
     """
@@ -210,7 +231,7 @@ def _has_decision(self: Any) -> bool:
 class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_score_map``, ``_cutoff``."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "estimator": [
             HasMethods(["fit", "predict_proba"]),
             HasMethods(["fit", "decision_function"]),
@@ -255,8 +276,8 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
             return self.estimator_.classes_
         return self._target.classes
 
-    def _blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Scores, mapped scores and predictions, block by block."""
+    def _blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Iterate over mapped scores and predictions, block by block."""
         X = indexable_rows(X)
         n_rows, n_labels = _num_samples(X), self._target.n_labels
         size = n_labels * 8
@@ -264,9 +285,9 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         for block in blocks or [slice(0, n_rows)]:
             whole = len(blocks) < 2
             part = X if whole else _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = _estimator_scores(self.estimator_, part, self._response_method)
+            scores = _estimator_scores(self.estimator_, part, self._response_method, self._never)
             mapped = self._score_map.mapped(scores, self._log_prior)
-            yield scores, mapped, mapped > self._cutoff.astype(mapped.dtype)
+            yield mapped, mapped > self._cutoff.astype(mapped.dtype)
 
     def predict(self, X: Any) -> Any:
         """Predict label sets.
@@ -286,16 +307,14 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         if self._target.kind == "multiclass":
             return self.estimator_.predict(X)
         sizes, indices = [np.zeros(1, dtype=np.int64)], [np.empty(0, dtype=np.int32)]
-        for _, mapped, predicted in self._blocks(X):
+        for mapped, predicted in self._blocks(X):
             predicted = self._limited(mapped, predicted)[0]
             rows, labels = np.nonzero(predicted)
             sizes.append(np.bincount(rows, minlength=len(predicted)))
             indices.append(labels.astype(np.int32))
         return self._target.to_output(np.cumsum(np.concatenate(sizes)), np.concatenate(indices))
 
-    def _limited(
-        self, mapped: np.ndarray, predicted: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _limited(self, mapped: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predictions within `min_labels` and `max_labels`."""
         if not self._score_map.limited:
             return predicted, predicted
@@ -329,8 +348,10 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
         if self._target.kind == "multiclass":
             return self.estimator_.decision_function(X)
         out = []
-        for _, mapped, predicted in self._blocks(X):
+        for mapped, predicted in self._blocks(X):
             decision = mapped - self._cutoff.astype(mapped.dtype)
+            # Metrics refuse infinite scores.
+            np.maximum(decision, np.finfo(decision.dtype).min, out=decision)
             final, before = self._limited(mapped, predicted)
             decision[final & ~before] = np.finfo(decision.dtype).tiny
             decision[before & ~final] = 0
@@ -424,11 +445,11 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     ...     OneVsRestClassifier(LogisticRegression()), threshold=0.3, max_labels=3
     ... ).fit(X, Y)
     >>> model.predict(X[:2])
-    array([[0, 0, 0, 1, 0],
-           [1, 0, 0, 1, 1]])
+    array([[0, 0, 1, 1, 1],
+           [0, 0, 1, 0, 0]])
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **_BaseThreshold._parameter_constraints,
         "threshold": [StrOptions({"auto"}), Real, "array-like"],
     }
@@ -470,7 +491,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         self._check_limits()
         routed = process_routing(self, "fit", **params)
         X, y = indexable(X, y)
-        _, self._target = read_labels(y)
+        label_sets, self._target = read_labels(y)
         context = self._init_callback_context(max_subtasks=1)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rows = np.arange(_num_samples(X))
@@ -483,6 +504,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
             self._response_method = self._method(self.estimator_)
             self._score_map = ScoreMap(min_labels=self.min_labels, max_labels=self.max_labels)
             self._log_prior = None
+            self._never = label_sets.counts() == 0
             self._cutoff = self._given_cutoff()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -514,7 +536,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
 
 
 def _fit_target(y: Any) -> Any:
-    """y as the inner estimator gets it: sliceable, and wide enough."""
+    """Y as the inner estimator gets it: sliceable, and wide enough."""
     if sp.issparse(y) or hasattr(y, "iloc"):
         return _wide_enough(y) if sp.issparse(y) else y
     y = np.asarray(y)
@@ -575,8 +597,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         The metric is maximised among the cutoffs whose micro precision and recall on the
         held-out data are at least this. Not for ``strategy="per_label"``.
     prior_weight, row_weight : "auto", float or array-like, default="auto"
-        For ``strategy="adjusted"``: what is tried. ``"auto"``: 0 to 0.4 for probabilities,
-        0 to 0.15 for decision values; row weights 0 to 2.
+        For ``strategy="adjusted"``: what is tried. ``"auto"``: prior weights 0 to 0.5
+        and row weights 0 to 2 for probabilities, 0 to 0.2 and 0 to 1 for decision values.
     n_jobs : int, default=None
         Parallel folds.
     random_state : int, RandomState or None, default=None
@@ -631,6 +653,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
     Sparse y reaches the inner estimator as it is; if that refuses it (random forests do) it
     gets a dense copy. Predictions are sparse if y was.
 
+    A label without positives in the training rows of a fold is not predicted there, nor later
+    if it has none in all rows: some classifiers give it arbitrary decision values. With
+    ``cv="prefit"`` this is not known.
+
     Sample weights: as in scikit-learn's TunedThresholdClassifierCV, by metadata routing:
     ``estimator.set_fit_request(sample_weight=True)`` for fitting; for the metric
     ``scoring=get_scorer("jaccard_micro").set_score_request(sample_weight=True)``.
@@ -650,13 +676,13 @@ class ThresholdedMultiLabel(_BaseThreshold):
     >>> model = ThresholdedMultiLabel(
     ...     OneVsRestClassifier(LogisticRegression()), random_state=0
     ... ).fit(X, Y)
-    >>> 0.2 < model.best_threshold_ < 0.5
-    True
+    >>> round(model.best_threshold_, 2), round(model.best_score_, 2)
+    (0.4, 0.6)
     >>> model.predict(X).shape
     (100, 5)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **_BaseThreshold._parameter_constraints,
         "scoring": [StrOptions(set(get_scorer_names())), callable],
         "strategy": [StrOptions({"global", "per_label", "adjusted", "top_k", "relative"})],
@@ -669,7 +695,11 @@ class ThresholdedMultiLabel(_BaseThreshold):
         "min_positives": [Interval(Integral, 0, None, closed="left")],
         "min_precision": [Interval(Real, 0, 1, closed="both"), None],
         "min_recall": [Interval(Real, 0, 1, closed="both"), None],
-        "prior_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left"), "array-like"],
+        "prior_weight": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="left"),
+            "array-like",
+        ],
         "row_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left"), "array-like"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -787,7 +817,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
             train_sets = label_sets
         else:
             self.estimator_ = fitted[0]
-            train_sets = label_sets.take(splits[0][0])
+            train_sets = label_sets.take(_rows(splits[0][0]))
+        self._never = None if prefit else train_sets.counts() == 0
         self._log_prior = None
         if self.strategy == "adjusted":
             self._log_prior = self.label_log_prior_ = _log_prior(train_sets)
@@ -825,9 +856,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         else:
             inner = context.subcontext(task_name="refit")
             rows = np.arange(_num_samples(X))
-            self.estimator_ = _fit_fold(
-                clone(self.estimator), X, y, rows, fit_params, self, inner
-            )
+            self.estimator_ = _fit_fold(clone(self.estimator), X, y, rows, fit_params, self, inner)
         self._target = target
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -868,15 +897,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
     ) -> list[Pool]:
         self._response_method = self._method(fitted[0])
         X = indexable_rows(X)
-        score_params = routed.scorer.score if "scorer" in routed else {}
-        weight = read_sample_weight(score_params.get("sample_weight"), X)
+        scorer = routed.get("scorer")
+        weight = None if scorer is None else scorer.score.get("sample_weight")
+        weight = read_sample_weight(weight, X)
         pools = []
         for estimator, (train, test) in zip(fitted, splits, strict=True):
             whole = len(test) == label_sets.n_rows and train is None
-            log_prior = None
-            if self.strategy == "adjusted":
-                train_sets = label_sets if train is None else label_sets.take(_rows(train))
-                log_prior = _log_prior(train_sets)
+            train_sets = label_sets if train is None else label_sets.take(_rows(train))
+            log_prior = _log_prior(train_sets) if self.strategy == "adjusted" else None
+            never = None if train is None else train_sets.counts() == 0
             test = _rows(test)
             pools.append(
                 Pool(
@@ -886,6 +915,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
                         None if whole else test,
                         self._response_method,
                         label_sets.n_labels,
+                        never,
                     ),
                     label_sets if whole else label_sets.take(test),
                     None if weight is None else weight[test],
@@ -897,14 +927,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
     # --- tuning ---
 
     def _maps(self) -> list[ScoreMap]:
-        probability = self._response_method == "predict_proba"
+        method = self._response_method
+        probability = method == "predict_proba"
         limits = {"min_labels": self.min_labels, "max_labels": self.max_labels}
         if self.strategy != "adjusted":
             return [ScoreMap(self.strategy, probability, **limits)]
         return [
             ScoreMap("adjusted", probability, float(prior), float(row), **limits)
-            for prior in _grid("prior_weight", self.prior_weight, _PRIOR_WEIGHTS[self._response_method])
-            for row in _grid("row_weight", self.row_weight, _ROW_WEIGHTS)
+            for prior in _grid("prior_weight", self.prior_weight, _PRIOR_WEIGHTS[method])
+            for row in _grid("row_weight", self.row_weight, _ROW_WEIGHTS[method])
         ]
 
     def _constraint(self) -> dict[str, float]:
@@ -974,13 +1005,13 @@ class ThresholdedMultiLabel(_BaseThreshold):
             return self._tune_labels([pool], score_map, metric)[0]
         try:
             _, value, _ = self._search([pool], [score_map], metric)
-        except Infeasible:
+        except InfeasibleError:
             return np.array(np.nan)
         cut = evaluate([pool], score_map, value, *metric.counts, self.n_jobs)
         return self._readable(cut.threshold, value)
 
     def _readable(self, threshold: np.ndarray, value: Any) -> np.ndarray:
-        """The cutoff as users see it: k for ranks."""
+        """Give the cutoff as users see it: k for ranks."""
         if self.strategy == "top_k":
             return np.array(0 if np.isposinf(value) else int(1 - value))
         return np.asarray(threshold, dtype=np.float64)
@@ -990,20 +1021,21 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     def _warn(self, cut: Any) -> None:
         text = None
-        if cut.constant:
+        # An edge that min_labels or max_labels put there is what the user asked for.
+        if cut.constant and not self._score_map.limited:
             text = (
                 "All scores of the estimator are equal, so that every cutoff predicts everything "
                 "or nothing. Check the estimator, or its parameters."
             )
-        elif cut.nothing:
+        elif cut.nothing and self.min_labels == 0:
             text = (
-                "The best cutoff lies above all scores: no label is predicted beyond min_labels. "
+                "The best cutoff lies above all scores: no label is predicted. "
                 "Check the estimator, or whether y has any labels in the held-out rows."
             )
-        elif cut.everything:
+        elif cut.everything and self.max_labels is None:
             text = (
-                "The best cutoff lies below all scores: every label is predicted, up to "
-                "max_labels. Scores may not separate the labels, check the estimator."
+                "The best cutoff lies below all scores: every label is predicted. "
+                "Scores may not separate the labels, check the estimator."
             )
         if text is not None:
             warnings.warn(text, UserWarning, stacklevel=5)
@@ -1062,8 +1094,9 @@ class _Metric:
         names = {jaccard_score: "jaccard", f1_score: "f1"}
         if (
             function in names
-            and set(options) == {"average"}
-            and options["average"] in ("micro", "samples", "macro")
+            # pos_label has no meaning for multi-label targets.
+            and set(options) <= {"average", "pos_label"}
+            and options.get("average") in ("micro", "samples", "macro")
             and scorer._sign > 0
         ):
             self.exact = True
