@@ -90,7 +90,7 @@ def precision_at_k_score(
     Examples
     --------
     >>> import numpy as np
-    >>> from skmultireduce._ranking_metrics import precision_at_k_score
+    >>> from skmultireduce.metrics import precision_at_k_score
     >>> y_true = np.array([[1, 1, 0], [0, 0, 1]])
     >>> y_score = np.array([[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]])
     >>> precision_at_k_score(y_true, y_score, k=1)
@@ -175,7 +175,7 @@ def recall_at_k_score(
     Examples
     --------
     >>> import numpy as np
-    >>> from skmultireduce._ranking_metrics import recall_at_k_score
+    >>> from skmultireduce.metrics import recall_at_k_score
     >>> y_true = np.array([[1, 1, 0], [0, 0, 1]])
     >>> y_score = np.array([[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]])
     >>> recall_at_k_score(y_true, y_score, k=1)

@@ -9,9 +9,10 @@ from sklearn.utils import check_array
 
 from ._cutoff import Pool, ScoreMap, array_blocks, curve
 from ._label_sets import read_labels
+from ._ranking_metrics import precision_at_k_score, recall_at_k_score
 from ._validation import read_sample_weight
 
-__all__ = ["jaccard_threshold_curve"]
+__all__ = ["jaccard_threshold_curve", "precision_at_k_score", "recall_at_k_score"]
 
 
 def _score_pool(y_true: Any, y_score: Any, sample_weight: Any) -> Pool:

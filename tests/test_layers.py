@@ -13,7 +13,8 @@ PACKAGE = Path(skmultireduce.__file__).parent
 LAYERS = [
     {"_kernels"},
     {"_label_sets", "_validation", "_sampling", "_schedule", "_cutoff", "_targets", "_stratify",
-     "_ranking_metrics", "_fmeasure"},
+     "_ranking_metrics", "_fmeasure", "_fasttext_format", "_python_imports",
+     "_label_set_laws"},
     {"_base"},
     {"linear", "neural", "reduction", "threshold", "metrics", "model_selection", "datasets",
      "inspection", "diagnosis"},
@@ -30,8 +31,10 @@ def imported(path):
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            parts = [*(["skmultireduce"] if node.level else []), *([node.module or ""])]
+            module = ".".join(part for part in parts if part)
+            names = [module] + [f"{module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
