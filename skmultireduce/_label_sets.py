@@ -180,9 +180,7 @@ def read_labels(
     if target is None:
         return label_sets, found
     if target.kind != "multilabel" or target.n_labels != found.n_labels:
-        expected = (
-            f"{target.n_labels} labels" if target.kind == "multilabel" else "1-D classes"
-        )
+        expected = f"{target.n_labels} labels" if target.kind == "multilabel" else "1-D classes"
         raise ValueError(
             f"{input_name} has {found.n_labels} labels, but this estimator was fitted with "
             f"{expected}. Pass {input_name} with the same columns, or fit a new estimator."
@@ -216,9 +214,7 @@ def _read_classes(
 ) -> tuple[LabelSets, Target]:
     y = column_or_1d(y, warn=True)
     # Also rejects NaN and mixed objects.
-    y = check_array(
-        y, dtype=None, ensure_2d=False, input_name=input_name, ensure_min_samples=1
-    )
+    y = check_array(y, dtype=None, ensure_2d=False, input_name=input_name, ensure_min_samples=1)
     check_classification_targets(y)
     if not allow_multiclass:
         raise ValueError(
@@ -258,9 +254,7 @@ def _multilabel(n_labels: int, sparse: bool, dtype: np.dtype) -> Target:
     return Target("multilabel", n_labels, classes, sparse, dtype)
 
 
-def _read_dense(
-    y: np.ndarray, allow_weights: bool, input_name: str
-) -> tuple[LabelSets, Target]:
+def _read_dense(y: np.ndarray, allow_weights: bool, input_name: str) -> tuple[LabelSets, Target]:
     if y.dtype.kind not in "biuf":
         if y.dtype.kind == "O":
             y = check_array(y, dtype="numeric", input_name=input_name)
@@ -294,7 +288,9 @@ def _read_sparse(y: Any, allow_weights: bool, input_name: str) -> tuple[LabelSet
     dtype = _output_dtype(y.dtype)
     csr = y.tocsr()
     if len(csr.indices) and (
-        csr.indices.min() < 0 or csr.indices.max() >= csr.shape[1] or np.any(np.diff(csr.indptr) < 0)
+        csr.indices.min() < 0
+        or csr.indices.max() >= csr.shape[1]
+        or np.any(np.diff(csr.indptr) < 0)
     ):
         raise ValueError(
             f"{input_name} is a corrupt sparse matrix: column indices outside of "

@@ -95,9 +95,7 @@ class Rows:
         out = np.zeros(self.shape[0])
         filled = np.flatnonzero(np.diff(self.indptr))
         if len(filled):
-            out[filled] = np.add.reduceat(
-                np.abs(self.data), self.indptr[filled], dtype=np.float64
-            )
+            out[filled] = np.add.reduceat(np.abs(self.data), self.indptr[filled], dtype=np.float64)
         return out
 
 
@@ -167,9 +165,7 @@ def to_rows(X: Any) -> Rows:
     )
 
 
-def read_sample_weight(
-    sample_weight: Any, X: Any, n_rows: int | None = None
-) -> np.ndarray | None:
+def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) -> np.ndarray | None:
     """Sample weights as float64, None if there are none.
 
     Parameters

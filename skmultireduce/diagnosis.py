@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from ._cutoff import best_jaccard
 from ._label_sets import LabelSets, read_labels
 from ._validation import indexable_rows
 
@@ -258,7 +259,7 @@ def _from_scores(
             weights.append(q.ravel())
     rows = np.concatenate(rows)
     scores = np.concatenate(scores)
-    jaccard, threshold = _best_cutoff(scores, sets.take(rows))
+    threshold, jaccard = best_jaccard(sets.take(rows), scores)
     found = {"jaccard": jaccard, "threshold": threshold}
     if scores.sum(axis=1).max() <= 1 + 1e-3 and threshold > 0:
         kept = int(min(np.ceil(1 / threshold) - 1, sets.n_labels))
@@ -278,23 +279,6 @@ def _from_sigma(sigma: np.ndarray, weights: np.ndarray, marginals: np.ndarray) -
     quantiles = sigma[order][at]
     spread = float(weights @ np.abs(sigma - quantiles[1]) / marginals.sum())
     return {"sigma_quantiles": quantiles, "sigma_regret_bound": min(1.0, 2 * spread)}
-
-
-def _best_cutoff(scores: np.ndarray, sets: LabelSets) -> tuple[float, float]:
-    """Largest micro Jaccard of ``scores > threshold``, and the midpoint threshold."""
-    flat = scores.ravel()
-    order = np.argsort(-flat, kind="stable")
-    positive = np.zeros(len(flat), dtype=bool)
-    positive[sets.rows * sets.n_labels + sets.indices] = True
-    hits = np.cumsum(positive[order])
-    n = np.arange(1, len(flat) + 1)
-    jaccard = hits / (n + len(sets.indices) - hits)
-    ordered = flat[order]
-    # A cutoff cannot part equal scores.
-    last = np.append(ordered[1:] < ordered[:-1], True)
-    best = int(np.argmax(np.where(last, jaccard, -1.0)))
-    below = ordered[best + 1] if best + 1 < len(ordered) else 0.0
-    return float(jaccard[best]), float((ordered[best] + below) / 2)
 
 
 def _recommend(found: dict[str, Any]) -> dict[str, str]:

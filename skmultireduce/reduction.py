@@ -349,7 +349,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
            [1, 1, 1, 1]])
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
         "reduction": [StrOptions({*_SAMPLED, *_SELECTING, *_BINARY})],
         "size_model": [StrOptions({"expected", "joint"}), None],

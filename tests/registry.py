@@ -1,6 +1,15 @@
 """Cheap instances of every public estimator; a new estimator is tested the day it is here."""
 
-from skmultireduce import MultiLabelSGDClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+
+from skmultireduce import (
+    FixedThresholdMultiLabel,
+    MultiClassReduction,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+)
 
 _STEPS = (
     "Stochastic gradient steps: the order of the rows, the draws and the number of steps depend "
@@ -15,9 +24,17 @@ STOCHASTIC = {
 # (instance, checks of scikit-learn that are expected to fail, with the reason)
 INSTANCES = [
     (MultiLabelSGDClassifier(), STOCHASTIC),
-    (MultiLabelSGDClassifier(reduction="pick_all_normalized", dtype="float64"), STOCHASTIC),
-    (MultiLabelSGDClassifier(reduction="pick_all", average=True), STOCHASTIC),
-    (MultiLabelSGDClassifier(reduction="one_vs_rest"), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="pick_all", average=True, dtype="float64"), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2), STOCHASTIC),
     (MultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge"), STOCHASTIC),
-    (MultiLabelSGDClassifier(reduction="one_vs_rest_normalized", n_jobs=2), STOCHASTIC),
+    (MultiClassReduction(GaussianNB()), {}),
+    (MultiClassReduction(GaussianNB(), reduction="pick_one", unlabeled="none"), {}),
+    (MultiClassReduction(GaussianNB(), size_model="expected", n_jobs=1), {}),
+    (MultiClassReduction(LogisticRegression(), size_model="joint", decision="f1"), {}),
+    (ThresholdedMultiLabel(OneVsRestClassifier(LogisticRegression()), cv=2), {}),
+    (
+        ThresholdedMultiLabel(OneVsRestClassifier(RidgeClassifier()), cv=2, strategy="adjusted"),
+        {},
+    ),
+    (FixedThresholdMultiLabel(OneVsRestClassifier(LogisticRegression())), {}),
 ]

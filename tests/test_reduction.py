@@ -36,26 +36,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmultireduce._fmeasure import f_optimal_sets
 from skmultireduce.reduction import MultiClassReduction
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SAMPLED = ["pick_one", "pick_all_normalized", "pick_all"]
-
-
-@pytest.mark.filterwarnings("ignore:.*have no label and are left out:UserWarning")
-@parametrize_with_checks(
-    [
-        MultiClassReduction(GaussianNB()),
-        MultiClassReduction(GaussianNB(), reduction="pick_one", unlabeled="none"),
-        MultiClassReduction(GaussianNB(), size_model="expected", n_jobs=1),
-        MultiClassReduction(LogisticRegression(), size_model="joint", decision="f1"),
-    ]
-)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 # Known laws ---------------------------------------------------------------------------

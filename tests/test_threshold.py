@@ -18,7 +18,6 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmultireduce.threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
@@ -66,20 +65,6 @@ def scored(seed=0, n=80, k=4):
     y = (rng.random((n, k)) < 0.3).astype(int)
     y[:, 0] |= rng.random(n) < 0.5
     return 1 / (1 + np.exp(-rng.normal(size=y.shape) - 2 * y + 1)), y
-
-
-@parametrize_with_checks(
-    [
-        ThresholdedMultiLabel(logistic(), cv=2),
-        ThresholdedMultiLabel(OneVsRestClassifier(LinearSVC()), cv=2, strategy="adjusted"),
-        FixedThresholdMultiLabel(logistic()),
-    ]
-)
-def test_scikit_learn_contract(estimator, check):
-    with warnings.catch_warnings():
-        # Tiny random data: labels without any positive, fits that do not converge.
-        warnings.simplefilter("ignore", UserWarning)
-        check(estimator)
 
 
 # --- the cutoff that is found ---
