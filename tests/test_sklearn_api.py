@@ -42,8 +42,9 @@ def test_html_and_text_representation(estimator):
 @pytest.mark.parametrize("estimator", [e for e, _ in INSTANCES], ids=repr)
 def test_fit_does_not_change_parameters_or_data(estimator):
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(40, 5)), (rng.random((40, 4)) < 0.6).astype(int)
-    y[np.arange(40), rng.integers(0, 4, 40)] = 1
+    y = (rng.random((80, 4)) < 0.4).astype(int)
+    y[np.arange(80), rng.integers(0, 4, 80)] = 1
+    X = y @ rng.normal(size=(4, 6)) * 3 + rng.normal(size=(80, 6))
     X_before, y_before = X.copy(), y.copy()
     model = clone(estimator)
     before = {k: repr(v) for k, v in model.get_params().items()}
