@@ -30,7 +30,10 @@ INSTANCES = [
     (MultiClassReduction(GaussianNB()), {}),
     (MultiClassReduction(GaussianNB(), reduction="pick_one", unlabeled="none"), {}),
     (MultiClassReduction(GaussianNB(), size_model="expected", n_jobs=1), {}),
-    (MultiClassReduction(LogisticRegression(), size_model="joint", decision="f1"), {}),
+    (
+        MultiClassReduction(LogisticRegression(max_iter=1000), size_model="joint", decision="f1"),
+        {},
+    ),
     (ThresholdedMultiLabel(OneVsRestClassifier(LogisticRegression()), cv=2), {}),
     (
         ThresholdedMultiLabel(OneVsRestClassifier(RidgeClassifier()), cv=2, strategy="adjusted"),
