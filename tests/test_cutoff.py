@@ -60,11 +60,41 @@ def pools_of(y, scores, n_pools=1, weight=None, log_prior=None, step=3):
 
 
 def metric_value(metric, average, y, predicted, weight=None):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return METRICS[metric](
-            y, predicted, average=average, zero_division=0, sample_weight=weight
+    """Small and quick, for brute force; a test below compares it with scikit-learn."""
+    w = np.ones(len(y)) if weight is None else weight
+    predicted = predicted.astype(int)
+    tp, size = y * predicted, y + predicted
+    if average == "samples":
+        parts = tp.sum(axis=1), size.sum(axis=1)
+    elif average == "macro":
+        parts = w @ tp, w @ size
+    else:
+        parts = np.array([(w @ tp).sum()]), np.array([(w @ size).sum()])
+    above, below = (
+        (parts[0], parts[1] - parts[0])
+        if metric == "jaccard"
+        else (
+            2 * parts[0],
+            parts[1],
         )
+    )
+    ratio = np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
+    return np.average(ratio, weights=w if average == "samples" else None)
+
+
+@pytest.mark.parametrize("average", ["micro", "samples", "macro"])
+@pytest.mark.parametrize("metric", list(METRICS))
+def test_brute_force_metric_is_that_of_scikit_learn(metric, average):
+    for seed in range(20):
+        y, scores = case(seed, np.float64)
+        weight = np.arange(1.0, len(y) + 1)
+        for cut in (-0.2, 0.1, 9):
+            expected = METRICS[metric](
+                y, scores > cut, average=average, zero_division=0, sample_weight=weight
+            )
+            assert metric_value(metric, average, y, scores > cut, weight) == pytest.approx(
+                expected
+            )
 
 
 # --- kernels and their twins ---

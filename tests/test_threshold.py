@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_multilabel_classification
@@ -132,7 +133,8 @@ def test_folds_are_pooled():
         assert threshold == alone.best_threshold_
     assert by_folds.threshold_std_ == pytest.approx(np.std(by_folds.fold_thresholds_, ddof=1))
     assert np.isnan(at_once.threshold_std_)
-    parallel = clone(by_folds).set_params(n_jobs=2).fit(scores, y)
+    with parallel_config(backend="threading"):
+        parallel = clone(by_folds).set_params(n_jobs=2).fit(scores, y)
     assert parallel.best_threshold_ == by_folds.best_threshold_
 
 
