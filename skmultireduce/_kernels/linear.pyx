@@ -73,6 +73,48 @@ def sgd_epoch(
     real[:, ::1] buffers,
     double[::1] loss,
 ):
+    """Train one epoch on the labels first_label:last_label.
+
+    Parameters
+    ----------
+    W : array of shape (n_features, stride)
+        The weights are weight_scale * W[:, :n_labels]; what is beyond is padding, 0.
+    intercept : array of shape (stride,)
+    weight_scale : array of shape (1,)
+    data, indices, indptr : arrays
+        Rows of X in CSR form; indices and indptr are empty if X is dense.
+    order : array of shape (n_visits,)
+        Rows in the order in which they come.
+    label_start, label_stop : arrays of shape (n_rows,)
+        Which entries of labels (and label_weight) each row shows.
+    labels : array of shape (n_pairs,)
+    label_weight : array of shape (n_pairs,) or (0,)
+        Empty: all 1.
+    row_weight : array of shape (n_rows,) or (0,)
+        Empty: all 1. Rows of weight 0 are passed over, and so are rows without labels if
+        the loss is the softmax one.
+    max_step : array of shape (n_rows,)
+        Bound of each row's step.
+    loss_code : {SOFTMAX, SIGMOID, SQUARED_HINGE}
+    soft_target : bool
+        Whether a row's labels have the target 1/S (the binary losses).
+    eta, eta_change : float
+        The step of the i-th visit is eta + (i + 1) * eta_change.
+    alpha : float
+        L2 penalty; after each visit weights are divided by 1 + step * alpha.
+    intercept_rate : float
+        Step of the intercepts over the step of the weights; 0: no intercept.
+    first_label, last_label : int
+        Multiples of LABEL_GROUP, or n_labels; all labels for the softmax loss.
+    last_block : bool
+        Whether last_label is n_labels, so that the block takes the padding as well.
+    fetch_ahead : bool
+        Whether to fetch the next row's part of W during the update.
+    buffers : array of shape (4, stride)
+        Scores, products (1 at the begin), sums (0 at the begin), spare.
+    loss : array of shape (n_groups,)
+        Gets the losses at the time of each visit, a sum for each LABEL_GROUP of labels.
+    """
     cdef:
         bint dense = indptr.shape[0] == 0
         int64_t n_features = W.shape[0]
@@ -180,6 +222,7 @@ def linear_scores(
     int64_t last_row,
     real[:, ::1] out,
 ):
+    """Fill out with weight_scale * X @ W + intercept for the rows first_row:last_row."""
     cdef:
         bint dense = indptr.shape[0] == 0
         int64_t n_features = W.shape[0]
@@ -202,6 +245,7 @@ def linear_scores(
 
 
 def softmax_rows(real[:, ::1] scores):
+    """Turn each row of scores into its softmax, in place."""
     cdef:
         int64_t row
         int64_t n_labels = scores.shape[1]
@@ -214,6 +258,7 @@ def softmax_rows(real[:, ::1] scores):
 
 
 def expit_rows(real[:, ::1] scores):
+    """Turn scores into 1 / (1 + exp(-score)), in place."""
     cdef int64_t row
     with nogil:
         for row in range(scores.shape[0]):
@@ -221,5 +266,6 @@ def expit_rows(real[:, ::1] scores):
 
 
 def exp_nonpositive(real[::1] x):
+    """Turn x into exp(x), in place; for x <= 0."""
     with nogil:
         exp_array(&x[0], x.shape[0])
