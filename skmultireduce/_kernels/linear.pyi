@@ -29,7 +29,6 @@ def sgd_epoch(
     first_label: int,
     last_label: int,
     last_block: bool,
-    fetch_ahead: bool,
     buffers: NDArray[np.floating],
     loss: NDArray[np.float64],
 ) -> None: ...
