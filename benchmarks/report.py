@@ -98,10 +98,11 @@ def _set(results: dict, set_name: str, shape: dict, reference: str) -> Iterator[
     yield ""
     rows = [row for row in results["rows"] if row["data"] == set_name]
     first = next((row for row in rows if row["contender"] == reference and "fit_s" in row), None)
-    table, left_out = [], []
+    table, left_out = [], {}
     for row in rows:
         if "fit_s" not in row:
-            left_out.append(f"* {row['contender']}, {row['threads']} thread(s): {row['missing']}")
+            threads = left_out.setdefault((row["contender"], row["missing"]), [])
+            threads.append(str(row["threads"]))
             continue
         cells = {**row, "ratio": row["fit_s"] / first["fit_s"]} if first else row
         table.append(
@@ -115,7 +116,8 @@ def _set(results: dict, set_name: str, shape: dict, reference: str) -> Iterator[
     if left_out:
         yield "Not measured:"
         yield ""
-        yield from left_out
+        for (name, reason), threads in left_out.items():
+            yield f"* {name} ({' and '.join(threads)} threads): {reason}"
         yield ""
 
 
