@@ -100,6 +100,7 @@ LOSSES = {
 }
 SHAPES = {
     "few labels": {"rows": 8000, "features": 500, "nonzeros": 20, "labels": 22},
+    "many features a row": {"rows": 4000, "features": 1836, "nonzeros": 68, "labels": 159},
     "many labels": {"rows": 6000, "features": 8000, "nonzeros": 10, "labels": 735},
 }
 
@@ -108,7 +109,7 @@ class MissingPartError(Exception):
     """A part of the package that is not there."""
 
 
-def _public(name: str) -> Any:
+def public(name: str) -> Any:
     import skmultireduce
 
     if not hasattr(skmultireduce, name):
@@ -123,7 +124,7 @@ def _shaped(shape: dict[str, int]) -> tuple[sp.csr_matrix, sp.csr_matrix]:
 
 def _linear(shape: str, loss: str, dtype: str = "float32") -> Callable[[], Any]:
     X, Y = _shaped(SHAPES[shape])
-    model = _public("MultiLabelSGDClassifier")(
+    model = public("MultiLabelSGDClassifier")(
         **LOSSES[loss], dtype=dtype, max_iter=4, random_state=0
     )
 
@@ -137,14 +138,14 @@ def _linear(shape: str, loss: str, dtype: str = "float32") -> Callable[[], Any]:
 
 def _mlp() -> Callable[[], Any]:
     X, Y = _shaped(SHAPES["many labels"])
-    model = _public("MultiLabelMLPClassifier")(max_iter=2, random_state=0)
+    model = public("MultiLabelMLPClassifier")(max_iter=2, random_state=0)
     return lambda: model.fit(X, Y).predict_proba(X)
 
 
 def _cutoff(**parameters: Any) -> Callable[[], Any]:
     X, Y = _shaped(SHAPES["many labels"])
-    model = _public("MultiLabelSGDClassifier")(reduction="one_vs_rest", max_iter=1).fit(X, Y)
-    tuned = _public("ThresholdedMultiLabel")(model, cv="prefit", **parameters)
+    model = public("MultiLabelSGDClassifier")(reduction="one_vs_rest", max_iter=1).fit(X, Y)
+    tuned = public("ThresholdedMultiLabel")(model, cv="prefit", **parameters)
     return lambda: tuned.fit(X, Y).predict(X)
 
 
@@ -255,7 +256,8 @@ def _add_bandwidth(n_bytes: int) -> float:
     """Bytes a second of y += x, where y and x together take n_bytes: 2 reads, 1 write."""
     y = np.zeros(n_bytes // 8, dtype=np.float32)
     x = np.ones_like(y)
-    rounds = max(1, 2**28 // n_bytes)
+    np.add(y, x, out=y)  # brings the pages in
+    rounds = max(3, 2**28 // n_bytes)
     begin = time.perf_counter()
     for _ in range(rounds):
         np.add(y, x, out=y)
@@ -280,7 +282,7 @@ def bandwidth(repeats: int) -> list[dict]:
             rows = max(200, int(5e9 / (12 * labels * nonzeros)))
             X, Y = random_rows(rows, features, nonzeros), random_labels(rows, labels)
             for loss in ("pick_one", "one_vs_rest", "squared_hinge"):
-                model = _public("MultiLabelSGDClassifier")(
+                model = public("MultiLabelSGDClassifier")(
                     **LOSSES[loss], max_iter=2, random_state=0
                 )
                 epochs, adds = [], []
