@@ -124,7 +124,9 @@ def _shaped(shape: dict[str, int]) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     return X, random_labels(shape["rows"], shape["labels"])
 
 
-def _linear(shape: str, loss: str, dtype: str = "float32") -> Callable[[], Any]:
+def _linear(
+    shape: str, loss: str, dtype: str = "float32", n_predictions: int = 5
+) -> Callable[[], Any]:
     X, Y = _shaped(SHAPES[shape])
     model = public("MultiLabelSGDClassifier")(
         **LOSSES[loss], dtype=dtype, max_iter=4, random_state=0
@@ -132,7 +134,7 @@ def _linear(shape: str, loss: str, dtype: str = "float32") -> Callable[[], Any]:
 
     def run() -> None:
         model.fit(X, Y)
-        for _ in range(5):
+        for _ in range(n_predictions):
             getattr(model, "predict_proba", model.decision_function)(X)
 
     return run
@@ -340,7 +342,7 @@ def epoch_times(repeats: int) -> dict[str, float]:
     found = {}
     for shape in SHAPES:
         for loss in ("pick_one", "one_vs_rest", "squared_hinge"):
-            run = _linear(shape, loss)
+            run = _linear(shape, loss, n_predictions=0)
             with timed_kernels() as times:
                 for _ in range(repeats):
                     run()
@@ -360,7 +362,7 @@ def dispatch(repeats: int) -> list[dict]:
         for _ in range(repeats):
             for name, folder in folders.items():
                 found = subprocess.run(
-                    [sys.executable, __file__, "--epochs", "--repeats", "2"],
+                    [sys.executable, __file__, "--epochs", "--repeats", "5"],
                     env={**measure.child_environment(1), "PYTHONPATH": str(folder)},
                     stdout=subprocess.PIPE,
                     text=True,

@@ -126,9 +126,11 @@ def _simd() -> str:
 
 
 def _versions() -> dict[str, str]:
-    import skmultireduce
-
-    found = {"skmultireduce": skmultireduce.__version__}
+    try:
+        from skmultireduce import __version__
+    except ImportError:
+        __version__ = "not installed"
+    found = {"skmultireduce": __version__}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
