@@ -18,6 +18,7 @@ from statistics import median
 
 import data
 import measure
+import numpy as np
 import report
 from contenders import CONTENDERS, WARM_UP_ROWS, UnfitError
 
@@ -65,7 +66,10 @@ def run_one(args: argparse.Namespace) -> dict:
     result["peak"] = measure.peak_memory()
     if args.no_quality:
         return result
-    scores = contender.scores(predicted)
+    scores = np.array(contender.scores(predicted))
+    # Whatever a tool says of labels that it has never seen, such as 0 for every row, would
+    # spoil its cutoff.
+    scores[:, np.asarray(prepared.Y_train.sum(axis=0)).ravel() == 0] = -np.inf
     result.update(measure.quality(scores, prepared.Y_test))
     if args.cutoff is not None:
         truth = prepared.Y_test.toarray() > 0
