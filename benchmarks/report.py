@@ -254,50 +254,65 @@ def _save(figure, path: Path) -> None:
     pyplot.close(figure)
 
 
+def _plain_logarithms(axis) -> None:
+    """Ticks at 1, 2, 5 of each decade, written as they are."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _plot_quality(results: dict, path: Path) -> None:
     """Training time against J*, one panel a set, each contender at its fastest."""
     from matplotlib import pyplot
 
     sets = [n for n, s in results["sets"].items() if not is_scaling(n) and "missing" not in s]
-    if not sets:
+    names = list(dict.fromkeys(row["contender"] for row in results["rows"] if "J*" in row))
+    if not names:
         return
-    families = sorted({row["contender"].split()[0] for row in results["rows"]} - {OURS})
-    colours = {name: f"C{i}" for i, name in enumerate([OURS, *families])}
+    families = list(dict.fromkeys(name.split()[0] for name in names))
     figure, axes = pyplot.subplots(
-        1, len(sets), figsize=(4.2 * len(sets), 4.6), squeeze=False, layout="constrained"
+        1, len(sets), figsize=(3.8 * len(sets) + 2.6, 3.8), squeeze=False, layout="constrained"
     )
-    for axis, set_name in zip(axes[0], sets, strict=True):
-        fastest: dict[str, dict] = {}
-        for row in results["rows"]:
-            if row["data"] == set_name and "J*" in row:
-                best = fastest.setdefault(row["contender"], row)
-                if row["fit_s"] < best["fit_s"]:
-                    fastest[row["contender"]] = row
-        numbered = sorted(fastest.values(), key=lambda row: row["fit_s"])
-        for number, row in enumerate(numbered, 1):
-            family, _, name = row["contender"].partition(" ")
-            axis.scatter(
+    handles = {}
+    for panel, set_name in zip(axes[0], sets, strict=True):
+        for number, name in enumerate(names, 1):
+            rows = [r for r in results["rows"] if (r["data"], r["contender"]) == (set_name, name)]
+            row = min((r for r in rows if "J*" in r), key=lambda r: r["fit_s"], default=None)
+            if row is None:
+                continue
+            family = name.split()[0]
+            handles[f"{number} {name}"] = panel.scatter(
                 row["fit_s"],
                 row["J*"],
-                color=colours[family],
+                color=f"C{families.index(family)}",
                 marker="o" if family == OURS else "s",
+                s=24,
                 zorder=3,
-                label=f"{number} {family} {name}" if family != OURS else f"{number} {name}",
             )
-            axis.annotate(
-                str(number), (row["fit_s"], row["J*"]), (4, 4), textcoords="offset points"
+            panel.annotate(
+                str(number),
+                (row["fit_s"], row["J*"]),
+                (4, 3),
+                textcoords="offset points",
+                fontsize=8,
             )
-        axis.set(title=set_name, xlabel="training time (s)", xscale="log")
-        axis.grid(alpha=0.3)
-        axis.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7, ncols=1, frameon=False
-        )
+        panel.set(title=set_name, xlabel="training time (s)", xscale="log")
+        _plain_logarithms(panel.xaxis)
+        panel.margins(0.12)
+        panel.grid(alpha=0.3)
     axes[0, 0].set_ylabel("Jaccard index at the best cutoff")
+    labels = sorted(handles, key=lambda label: int(label.split()[0]))
+    figure.legend(
+        [handles[label] for label in labels], labels, loc="outside right center", fontsize=7
+    )
     _save(figure, path)
 
 
 def _plot_growth(results: dict, path: Path) -> None:
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     series = _series(results)
     axes_names = [name for name in GROWTH if any(axis == name for axis, _ in series)]
@@ -306,7 +321,7 @@ def _plot_growth(results: dict, path: Path) -> None:
     figure, axes = pyplot.subplots(
         1,
         len(axes_names),
-        figsize=(3.6 * len(axes_names), 3.6),
+        figsize=(3.2 * len(axes_names) + 2.6, 3.4),
         squeeze=False,
         layout="constrained",
         sharey=True,
@@ -325,7 +340,13 @@ def _plot_growth(results: dict, path: Path) -> None:
             [low, high], [1.5 * top * low / high, 1.5 * top], "k:", lw=1, label="proportional"
         )
         panel.set(xlabel=axis_name, xscale="log", yscale="log")
+        panel.set_xticks(sorted({size for points in lines for size, _ in points}))
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.tick_params(axis="x", labelsize=8)
+        _plain_logarithms(panel.yaxis)
         panel.grid(alpha=0.3)
     axes[0, 0].set_ylabel("training time (s)")
-    axes[0, 0].legend(fontsize=7)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize=7)
     _save(figure, path)
