@@ -153,7 +153,7 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             softmax reductions also non-negative weights of the labels. 1-D y holds
             classes: the model is then an ordinary multi-class classifier.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows. Only their ratios matter.
+            Non-negative weights of the rows; a row of weight 2 counts as two rows.
         X_val, y_val : as X and y, default=None
             Rows on which early stopping looks, instead of a held-out part of X.
 
@@ -377,6 +377,7 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ) -> None:
         work = self._prepare(rows, targets)
         n_rows = rows.shape[0]
+        n_used = float(targets.row_share.sum())
         rising = Patience(self.n_iter_no_change, self.tol or 0.0)
         falling = Patience(self.n_iter_no_change, self.tol or 0.0)
         best_state = None
@@ -402,7 +403,7 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter
                 ),
             )
-            loss /= targets.n_used
+            loss /= n_used
             self._epoch_number += 1
             self._epochs_of_run += 1
             self.n_iter_ += 1

@@ -238,8 +238,8 @@ def _read_classes(
     unknown = known[codes] != y
     if np.any(unknown):
         raise ValueError(
-            f"{input_name} contains the class {y[unknown][0]!r}, which is not among the known "
-            f"classes {known!r}. Pass all classes as `classes` in the first call."
+            f"{input_name} contains the class {y[unknown].tolist()[0]!r}, which is not among the "
+            f"known classes {known!r}. Pass all classes as `classes` in the first call."
         )
     label_sets = LabelSets(
         indptr=np.arange(len(y) + 1, dtype=np.int64),
@@ -256,7 +256,8 @@ def _multilabel(n_labels: int, sparse: bool, dtype: np.dtype) -> Target:
 
 def _read_dense(y: np.ndarray, allow_weights: bool, input_name: str) -> tuple[LabelSets, Target]:
     if y.dtype.kind not in "biuf":
-        y = check_array(y, dtype="numeric", input_name=input_name)
+        if y.dtype.kind == "O":
+            y = check_array(y, dtype="numeric", input_name=input_name)
         if y.dtype.kind not in "biuf":
             raise ValueError(
                 f"{input_name} is a 2-D array of dtype {y.dtype}; a multi-label indicator of 0 "

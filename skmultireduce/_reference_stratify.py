@@ -8,7 +8,11 @@ __all__ = ["assign_folds"]
 
 
 def assign_folds(
-    indicator: np.ndarray, share: np.ndarray, wanted: np.ndarray, room: np.ndarray
+    indicator: np.ndarray,
+    share: np.ndarray,
+    size_weight: float,
+    wanted: np.ndarray,
+    room: np.ndarray,
 ) -> np.ndarray:
     """Place rows into folds, the rarest label first.
 
@@ -18,6 +22,8 @@ def assign_folds(
         At least one label in each row.
     share : ndarray of shape (n_folds,), float64
         Part of the rows that each fold gets, or zeros for equal folds.
+    size_weight : float
+        How many labels the size of a fold counts for.
     wanted : ndarray of shape (n_labels, n_folds), int64
         How many rows of each label each fold should get, or zeros for equal folds.
     room : ndarray of shape (n_folds,), int64
@@ -44,7 +50,7 @@ def assign_folds(
         for row in np.flatnonzero(indicator[:, label] & (folds < 0)):
             labels = np.flatnonzero(indicator[row])
             rows_left = np.count_nonzero(folds < 0)
-            need = room / rows_left - share
+            need = size_weight * (room / rows_left - share)
             for other in labels:
                 need += wanted[other] / np.sum(indicator[folds < 0, other]) - share
             open_folds = room > 0

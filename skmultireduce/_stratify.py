@@ -28,7 +28,7 @@ def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> n
     label_sets : LabelSets
         Weights of the labels, if any, do not matter.
     sizes : ndarray of shape (n_folds,), int64
-        Number of rows of each fold, in all the number of rows.
+        Number of rows of each fold, at least 1, in all the number of rows.
     rng : RandomState or Generator, default=None
         Makes rows, folds and the rounding of each label's share random: labels with few
         rows then have their chance in small folds too. Without it rows and folds are taken
@@ -52,10 +52,10 @@ def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> n
     if np.ptp(sizes) <= 1:
         # Equal folds want the same, whatever it is: a label's surplus rows then go where
         # there is the most room.
-        share = np.zeros(n_folds)
+        share, size_weight = np.zeros(n_folds), 1.0
         wanted = np.zeros((n_labels, n_folds), dtype=np.int64)
     else:
-        share = room / n_rows
+        share, size_weight = room / n_rows, 16.0
         wanted = _round_shares(counts, room, rng)
     folds = np.empty(n_rows, dtype=np.int32)
     kernels.assign_folds(
@@ -64,6 +64,7 @@ def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> n
         by_label.indptr.astype(np.int64),
         by_label.indices.astype(np.int64),
         share,
+        size_weight,
         wanted,
         room,
         folds,

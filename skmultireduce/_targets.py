@@ -47,8 +47,11 @@ class Targets:
         Weight of each row; empty if all are 1.
     label_weight : ndarray of shape (n_pairs,) or (0,)
         Weight of each (row, label) pair; empty if all are 1.
-    n_used : float
-        Number of rows that have a target, weighted.
+    row_share : ndarray of shape (n_rows,), float64
+        Sample weight of each row over the mean of the positive ones, 0 for rows without a
+        target.
+    sample_weight_sum : float
+        Number of rows that have a target, each counted with its sample weight as given.
     """
 
     reduction: str
@@ -56,7 +59,8 @@ class Targets:
     label_sets: LabelSets
     row_weight: np.ndarray
     label_weight: np.ndarray
-    n_used: float
+    row_share: np.ndarray
+    sample_weight_sum: float
 
     @classmethod
     def build(
@@ -80,7 +84,7 @@ class Targets:
         loss : {"log_loss", "squared_hinge"}
             The estimator's parameter.
         sample_weight : ndarray of shape (n_rows,) or None
-            Only their ratios matter.
+            A row of weight 2 counts as two rows.
         class_weight : ndarray of shape (n_labels,) or None
             Weight of each label where a row has it.
         dtype : dtype
@@ -93,10 +97,13 @@ class Targets:
         sizes = label_sets.sizes
         row_weight = np.empty(0)
         label_weight = np.empty(0)
+        mean_weight = 1.0
         if sample_weight is not None:
-            row_weight = sample_weight / sample_weight[sample_weight > 0].mean()
-        used = sizes > 0 if reduction in SOFTMAX_REDUCTIONS else np.ones(len(sizes), bool)
-        n_used = float(row_weight[used].sum() if len(row_weight) else used.sum())
+            mean_weight = float(sample_weight[sample_weight > 0].mean())
+            row_weight = sample_weight / mean_weight
+        row_share = row_weight.copy() if len(row_weight) else np.ones(len(sizes))
+        if reduction in SOFTMAX_REDUCTIONS:
+            row_share[sizes == 0] = 0
         if reduction == "pick_all_normalized":
             share = 1 / np.maximum(sizes, 1)
             row_weight = share * row_weight if len(row_weight) else share
@@ -119,7 +126,8 @@ class Targets:
             label_sets,
             row_weight.astype(dtype),
             label_weight.astype(dtype),
-            n_used,
+            row_share,
+            float(row_share.sum()) * mean_weight,
         )
 
     @property

@@ -123,16 +123,18 @@ def read_X(  # noqa: N802
     -------
     rows : Rows
     """
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=dtype,
-        order="C",
-        accept_large_sparse=True,
-        ensure_min_samples=ensure_min_samples,
-    )
+    # Values beyond the range of `dtype` become infinite, and infinity is rejected.
+    with np.errstate(over="ignore"):
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=dtype,
+            order="C",
+            accept_large_sparse=True,
+            ensure_min_samples=ensure_min_samples,
+        )
     return to_rows(X)
 
 
@@ -187,12 +189,7 @@ def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) ->
     if sample_weight is None:
         return None
     like = np.empty((n_rows, 0)) if n_rows is not None else X
-    sample_weight = _check_sample_weight(
-        sample_weight, like, dtype=np.float64, ensure_non_negative=True
-    )
-    if not np.any(sample_weight > 0):
-        raise ValueError("sample_weight is zero for every row; at least one must be positive.")
-    return sample_weight
+    return _check_sample_weight(sample_weight, like, dtype=np.float64, ensure_non_negative=True)
 
 
 def iter_row_blocks(

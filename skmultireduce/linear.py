@@ -35,6 +35,10 @@ _INTERCEPT_SQUARE = 0.1
 # norms, large weights or a large eta0 cannot make the model diverge.
 _LARGEST_STEP = 2.0
 
+# Weights of more than this do not stay in a core's cache between rows, so that fetching
+# them ahead pays; below, it costs (measured: see _kernels/linear.pyx).
+_FETCH_AHEAD_BYTES = 2**21
+
 # Threads pay only if each has this many labels (measured: see _kernels/linear.pyx).
 _LABELS_A_THREAD = 48
 
@@ -272,7 +276,12 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         norms = rows.squared_norms()
         total = targets.total_weight()
         used = total > 0
-        square = float(norms[used].mean()) or 1.0
+        if not np.any(used):
+            raise ValueError(
+                "No row has both a label and a positive weight; check sample_weight, "
+                "class_weight and y."
+            )
+        square = float(np.average(norms[used], weights=targets.row_share[used])) or 1.0
         curvature = SMOOTHNESS[targets.loss] * float((total * norms)[used].mean())
         if not np.isfinite(square) or not np.isfinite(curvature):
             raise ValueError(
@@ -283,7 +292,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         self.eta0_ = float(self.eta0) if self.eta0 != "auto" else 1 / (curvature or 1.0)
         if self.alpha == "auto":
             size = float(total[used].mean()) if targets.softmax else 1.0
-            self.alpha_ = square * size / (_AUTO_C[targets.loss] * int(used.sum()))
+            self.alpha_ = square * size / (_AUTO_C[targets.loss] * targets.sample_weight_sum)
         else:
             self.alpha_ = float(self.alpha)
 
@@ -358,6 +367,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 self._intercept_rate,
                 first,
                 last,
+                last == self._n_labels,
+                self._weights.nbytes > _FETCH_AHEAD_BYTES,
                 work.buffers[thread],
                 work.loss,
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
@@ -99,20 +99,22 @@ def test_folds_are_a_partition_of_equal_sizes(y, n_splits, shuffle):
     seed=st.none() | st.integers(0, 100),
 )
 def test_kernel_does_what_its_twin_does(y, sizes, seed):
-    # Sizes in proportion, rows dealt out to make the sum right.
-    n_rows = len(y)
-    if seed is None:
-        sizes = [1] * len(sizes)
-    sizes = np.array(sizes) * n_rows // sum(sizes)
-    sizes[np.arange(n_rows - sizes.sum()) % len(sizes)] += 1
+    # At least one row each, the others in proportion, those left over dealt out.
+    n_rows, n_folds = len(y), len(sizes)
+    assume(n_rows >= n_folds)
+    weights = np.array(sizes) if seed is not None else np.ones(n_folds, dtype=int)
+    sizes = 1 + (n_rows - n_folds) * weights // weights.sum()
+    sizes[: n_rows - sizes.sum()] += 1
     calls = []
 
     class Spy:
         @staticmethod
-        def assign_folds(row_indptr, row_labels, label_indptr, label_rows, share, *rest):
+        def assign_folds(row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest):
             wanted, room, folds = rest[:3]
-            calls.append((row_indptr, row_labels, share, wanted.copy(), room.copy(), folds))
-            kernel(row_indptr, row_labels, label_indptr, label_rows, share, *rest)
+            calls.append(
+                (row_indptr, row_labels, share, weight, wanted.copy(), room.copy(), folds)
+            )
+            kernel(row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest)
 
     kernels, kernel = _stratify.kernels, _stratify.kernels.assign_folds
     _stratify.kernels = Spy
@@ -121,11 +123,11 @@ def test_kernel_does_what_its_twin_does(y, sizes, seed):
         out = assign_folds(read_labels(y)[0], sizes, rng)
     finally:
         _stratify.kernels = kernels
-    ((indptr, labels, share, wanted, room, folds),) = calls
+    ((indptr, labels, share, weight, wanted, room, folds),) = calls
     indicator = np.zeros((n_rows, len(wanted)), dtype=bool)
     indicator[np.repeat(np.arange(n_rows), np.diff(indptr)), labels] = True
     assert np.all(indicator.any(axis=1))
-    assert np.array_equal(folds, reference.assign_folds(indicator, share, wanted, room))
+    assert np.array_equal(folds, reference.assign_folds(indicator, share, weight, wanted, room))
     assert np.array_equal(np.bincount(out, minlength=len(sizes)), sizes)
 
 
@@ -399,3 +401,18 @@ def test_real_data(name):
     assert deviations(y, folds, 5).mean() < 0.25 * deviations(y, kfold, 5).mean()
     for fold in range(5):
         assert np.all(y[folds == fold].sum(axis=0) > 0)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="development data are not here")
+@pytest.mark.parametrize("name", ["bibtex", "tmc2007", "yeast"])
+def test_holdout_of_real_data_neglects_no_label(name):
+    y = sp.load_npz(DATA / f"{name}.Yte.npz").astype(np.int64)
+    label_sets, _ = read_labels(y)
+    held_out = np.mean(
+        [y[stratified_holdout(label_sets, 0.05, seed)[1]].sum(axis=0) for seed in range(30)],
+        axis=0,
+    )
+    expected = 0.05 * y.sum(axis=0)
+    # The label that comes last makes up for the errors of all others.
+    assert np.max(np.abs(held_out - expected) / np.maximum(expected, 10)) < 0.5
+    assert np.mean(np.abs(held_out - expected)) < 0.2

@@ -68,6 +68,8 @@ def sgd_epoch(
     double intercept_rate,
     int64_t first_label,
     int64_t last_label,
+    bint last_block,
+    bint fetch_ahead,
     real[:, ::1] buffers,
     double[::1] loss,
 ):
@@ -76,7 +78,8 @@ def sgd_epoch(
         int64_t n_features = W.shape[0]
         int64_t stride = W.shape[1]
         int64_t n_rows = order.shape[0]
-        int64_t width = last_label - first_label
+        # Padding included: whole vectors, no remainders. It stays 0 in W, scores, gradient.
+        int64_t width = (stride if last_block else last_label) - first_label
         real* w = &W[0, 0] + first_label
         real* z = &buffers[0, 0]
         real* product = &buffers[1, 0]
@@ -145,7 +148,7 @@ def sgd_epoch(
                     <real>(step * intercept_rate * factor))
             next_columns = NULL
             n_next = 0
-            if not dense and position + 1 < n_rows:
+            if fetch_ahead and not dense and position + 1 < n_rows:
                 next_row = order[position + 1]
                 next_start = indptr[next_row]
                 n_next = indptr[next_row + 1] - next_start

@@ -46,10 +46,11 @@
 #define SKM_CAT2(a, b) a##_##b
 #define SKM_CAT(a, b) SKM_CAT2(a, b)
 
-/* exp(x) for x <= 0, by x = n ln 2 + r, |r| <= ln(2) / 2, and a Taylor polynomial in r.
+/* exp(x) for x <= 0, by x = n ln 2 + r, |r| <= ln(2) / 2, and a polynomial in r: the
+   minimax one of Cephes' expf for float (degree 7), Taylor's for double (degree 12).
    Below the smallest normal number the argument is clamped, so the result is never 0.
-   Relative error: < 2e-7 (float, degree 6), < 4e-16 (double, degree 12); a test holds
-   both over the whole range. NaN gives the clamped value: callers check their weights. */
+   Relative error: < 1.2e-7 (float), < 4e-16 (double); a test holds both over the whole
+   range. NaN gives the clamped value: callers check their weights. */
 SKM_INLINE float skm_exp_float(float x)
 {
     const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
@@ -62,13 +63,13 @@ SKM_INLINE float skm_exp_float(float x)
     t -= shift;
     r = x - t * 0.693145751953125f;
     r = r - t * 1.42860682030941723212e-6f;
-    p = 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
+    p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
     memcpy(&t, &n, 4);
     return p * t;
 }

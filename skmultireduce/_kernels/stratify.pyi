@@ -6,6 +6,7 @@ def assign_folds(
     label_indptr: np.ndarray,
     label_rows: np.ndarray,
     share: np.ndarray,
+    size_weight: float,
     wanted: np.ndarray,
     room: np.ndarray,
     folds: np.ndarray,

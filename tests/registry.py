@@ -1,0 +1,23 @@
+"""Cheap instances of every public estimator; a new estimator is tested the day it is here."""
+
+from skmultireduce import MultiLabelSGDClassifier
+
+_STEPS = (
+    "Stochastic gradient steps: the order of the rows, the draws and the number of steps depend "
+    "on the number of rows, so that a row of weight 2 and the row given twice agree in the "
+    "objective, but not step by step (as for scikit-learn's SGDClassifier)."
+)
+STOCHASTIC = {
+    "check_sample_weight_equivalence_on_dense_data": _STEPS,
+    "check_sample_weight_equivalence_on_sparse_data": _STEPS,
+}
+
+# (instance, checks of scikit-learn that are expected to fail, with the reason)
+INSTANCES = [
+    (MultiLabelSGDClassifier(), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="pick_all_normalized", dtype="float64"), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="pick_all", average=True), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="one_vs_rest"), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge"), STOCHASTIC),
+    (MultiLabelSGDClassifier(reduction="one_vs_rest_normalized", n_jobs=2), STOCHASTIC),
+]

@@ -1,0 +1,214 @@
+"""The diagnosis: its numbers, and that its bounds hold for trained models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import RidgeClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
+
+from skmultireduce.diagnosis import Diagnosis, diagnose
+from skmultireduce.reduction import MultiClassReduction
+
+NAMES = {"recall_at_k", "precision_at_k", "jaccard_micro", "f1_samples"}
+
+
+def test_numbers_by_hand():
+    # Sizes 1, 2, 3, 0.
+    y = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]])
+    y[2, 0] = 1
+    found = diagnose(None, None, y)
+    assert (found.n_rows, found.n_labels, found.n_unlabeled) == (4, 4, 1)
+    assert found.mean_size == 1.5
+    assert found.sd_size == pytest.approx(np.std([1, 2, 3, 0]))
+    assert found.relative_sd_size == pytest.approx(np.std([1, 2, 3, 0]) / 1.5)
+    # Median 2 of the rows with labels; deviations 1, 0, 1 over four rows.
+    assert found.relative_deviation == pytest.approx(0.5 / 1.5)
+    assert found.jaccard_regret_bound == pytest.approx(2 * 0.5 / 1.5)
+    assert found.precision_regret_bound == pytest.approx(0.5)
+    np.testing.assert_allclose(
+        found.harmonic_mean_sizes, [3 / (1 + 1 / 2 + 1 / 3), 2 / (1 / 2 + 1 / 3), 3, np.nan]
+    )
+    assert found.harmonic_ratio == pytest.approx(3 / (3 / (1 + 1 / 2 + 1 / 3)))
+    assert found.jaccard is None
+    assert set(found.recommendations) == NAMES
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), rate=st.floats(0.05, 0.95))
+def test_relations_between_the_numbers(seed, rate):
+    rng = np.random.default_rng(seed)
+    y = (rng.random((20, 5)) < rate).astype(int)
+    y[0, 0] = 1
+    dense, sparse = diagnose(None, None, y), diagnose(None, None, sp.csr_array(y))
+    assert str(dense) == str(sparse)
+    # The first inequality of 4.6d.
+    assert dense.relative_deviation <= dense.relative_sd_size + 1e-12
+    sizes = y.sum(axis=1)
+    filled = sizes[sizes > 0]
+    best = min(np.abs(filled - c).sum() for c in np.linspace(0, 5, 51)) / sizes.sum()
+    assert dense.relative_deviation == pytest.approx(best)
+    # 1.5: picks of all labels are the rows with labels.
+    harmonic, counts = dense.harmonic_mean_sizes, y.sum(axis=0)
+    assert np.nansum(counts / harmonic) == pytest.approx(len(filled))
+
+
+def test_constant_size_is_safe():
+    found = diagnose(None, None, np.array([[1, 1, 0], [0, 1, 1]] * 3))
+    assert found.jaccard_regret_bound == found.precision_regret_bound == 0
+    assert "safe" in found.recommendations["jaccard_micro"]
+    assert "2 labels ranked first" in found.recommendations["f1_samples"]
+
+
+def data_of_statement_4_5(n=2000, seed=0):
+    """One label at a, all five at b, odds 6 : 4; E[S] = 2.6."""
+    rng = np.random.default_rng(seed)
+    x = (rng.random(n) < 0.4).astype(int)
+    y = np.zeros((n, 5), dtype=int)
+    y[np.arange(n), rng.integers(4, size=n)] = 1
+    y[x == 1] = 1
+    return x[:, None].astype(float), y
+
+
+def test_unsafe_data_get_another_recommendation():
+    X, y = data_of_statement_4_5()
+    found = diagnose(None, None, y)
+    assert found.jaccard_regret_bound > 0.5
+    assert "size_model" in found.recommendations["jaccard_micro"]
+    assert "pick_all" in found.recommendations["precision_at_k"]
+    assert "decision='f1'" in found.recommendations["f1_samples"]
+    # The measured loss of the counterexample is within the bound.
+    plain = diagnose(MultiClassReduction(DecisionTreeClassifier()), X, y)
+    sized = diagnose(
+        MultiClassReduction(DecisionTreeClassifier(), size_model="joint", max_size=None), X, y
+    )
+    assert plain.jaccard == pytest.approx(13 / 22, abs=0.02)
+    assert sized.jaccard == pytest.approx(10 / 13, abs=0.02)
+    # sigma is 1 at a and 5 at b.
+    np.testing.assert_allclose(sized.sigma_quantiles[[0, 2]], [1, 5])
+    assert plain.sigma_quantiles is None
+    # sigma varies here by all that S varies.
+    assert sized.sigma_regret_bound == pytest.approx(found.jaccard_regret_bound, abs=0.02)
+
+
+def test_sigma_tells_harmless_spread_from_harmful():
+    # S varies much, but not with the label or x: every label has the same mean size.
+    rng = np.random.default_rng(0)
+    sizes = rng.choice([1, 3], size=4000)
+    y = np.zeros((4000, 6), dtype=int)
+    order = np.argsort(rng.random((4000, 6)), axis=1)
+    for size in (1, 3):
+        rows = np.flatnonzero(sizes == size)
+        y[rows[:, None], order[rows, :size]] = 1
+    X = np.zeros((4000, 1))
+    model = MultiClassReduction(DecisionTreeClassifier(), size_model="joint")
+    found = diagnose(model, X, y)
+    assert found.jaccard_regret_bound > 0.4
+    assert found.sigma_regret_bound < 0.05
+    assert "safe if the model of sizes is right" in found.recommendations["jaccard_micro"]
+
+
+def test_fitted_models_are_judged_as_they_are():
+    X, y = data_of_statement_4_5()
+    model = MultiClassReduction(DecisionTreeClassifier(), reduction="pick_one").fit(X, y)
+    found = diagnose(model, X, y)
+    # By brute force over all cutoffs.
+    proba = model.predict_proba(X)
+
+    def jaccard(cut):
+        return ((proba > cut) & (y == 1)).sum() / ((proba > cut) | (y == 1)).sum()
+
+    assert found.jaccard == pytest.approx(max(jaccard(c) for c in np.unique(proba) - 1e-9))
+    assert jaccard(found.threshold) == pytest.approx(found.jaccard)
+    # 4.10, for the rows with five labels.
+    assert found.max_kept == min(np.ceil(1 / found.threshold) - 1, 5)
+    assert found.share_beyond_cutoff == pytest.approx(np.mean(y.sum(axis=1) > found.max_kept))
+    # Marginals have no such cap.
+    ovr = diagnose(OneVsRestClassifier(GaussianNB()), X + y[:, :1], y)
+    assert ovr.max_kept is None
+
+
+def test_cap_counts_rows_that_cannot_be_recovered():
+    # A constant softmax over two labels (.7, .3) and one row with three labels.
+    y = np.array([[1, 0, 0]] * 8 + [[1, 1, 1]])
+
+    class Constant(DummyClassifier):
+        def predict_proba(self, X):
+            return np.tile([0.8, 0.1, 0.1], (len(X), 1))
+
+    X = np.zeros((9, 1))
+    found = diagnose(Constant().fit(X, y), X, y)
+    assert found.threshold == pytest.approx(0.45)
+    assert found.max_kept == 2
+    assert found.share_beyond_cutoff == pytest.approx(1 / 9)
+
+
+def test_regret_of_one_cutoff_stays_below_the_bound():
+    """Statement 4.6d, from sd(S) = 0 upward, with trained models."""
+    n_labels, n_x = 8, 4
+    regrets, bounds = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        popularity = rng.dirichlet(np.ones(n_labels), size=n_x)
+        for spread in np.linspace(0, 1, 6):
+            # Sizes 3 at all x, pulled apart to 1, 2, 4 and 6.
+            size_at = np.array([1, 2, 4, 6])
+            x = rng.integers(n_x, size=4000)
+            moved = rng.random(4000) < spread
+            sizes = np.where(moved, size_at[x], 3)
+            # The largest of log(popularity) + Gumbel noise: a Plackett-Luce draw.
+            keys = np.log(popularity[x]) + rng.gumbel(size=(4000, n_labels))
+            rank = np.argsort(np.argsort(-keys, axis=1), axis=1)
+            y = (rank < sizes[:, None]).astype(int)
+            X = x[:, None].astype(float)
+            train, test = np.arange(4000) < 2000, np.arange(4000) >= 2000
+            tree = DecisionTreeClassifier(random_state=0)
+            plain = MultiClassReduction(tree).fit(X[train], y[train])
+            sized = MultiClassReduction(tree, size_model="joint", max_size=None)
+            one_cutoff = diagnose(plain, X[test], y[test])
+            best = diagnose(sized.fit(X[train], y[train]), X[test], y[test])
+            # Cutoff on marginals is the best rule (4.2), up to the error of the estimates.
+            regrets.append(best.jaccard - one_cutoff.jaccard)
+            jaccard = max(best.jaccard, one_cutoff.jaccard)
+            bounds.append((1 + jaccard) * one_cutoff.relative_deviation)
+            assert bounds[-1] <= one_cutoff.jaccard_regret_bound
+    regrets, bounds = np.reshape(regrets, (3, 6)), np.reshape(bounds, (3, 6))
+    # Nothing is lost without spread, much with it, and never more than the bound.
+    assert np.all(bounds[:, 0] == 0)
+    assert np.all(regrets <= bounds + 0.01)
+    assert np.all(np.abs(regrets[:, 0]) < 0.01)
+    assert regrets[:, -1].mean() > 0.03
+
+
+def test_representations():
+    X, y = data_of_statement_4_5(300)
+    model = MultiClassReduction(DecisionTreeClassifier(), size_model="joint", max_size=None)
+    found = diagnose(model, X, y)
+    assert isinstance(found, Diagnosis)
+    text, html = str(found), found._repr_html_()
+    assert repr(found) == text
+    for part in ("sigma", "micro Jaccard at the best cutoff", *NAMES):
+        assert part in text
+        assert part in html
+    assert html.count("<tr>") == html.count("</tr>") == len(found._lines())
+    assert "&#x27;" in html or "'" not in html.split("<ul>")[1]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "message"),
+    [
+        (None, [0, 1, 1], "1-D"),
+        (None, np.zeros((3, 2)), "No row of y has a label"),
+        (RidgeClassifier(), np.eye(3), "must have predict_proba"),
+        (DecisionTreeClassifier(), np.eye(3), "wrap the estimator in MultiClassReduction"),
+    ],
+)
+def test_errors(estimator, y, message):
+    with pytest.raises(ValueError, match=message):
+        diagnose(estimator, np.zeros((3, 1)), y)

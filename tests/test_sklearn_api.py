@@ -1,0 +1,53 @@
+"""scikit-learn's common checks, and what its users do with any estimator."""
+
+import inspect
+
+import numpy as np
+import pytest
+from registry import INSTANCES
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skmultireduce
+
+EXPECTED = {id(estimator): failures for estimator, failures in INSTANCES}
+
+
+# The checks' multi-label data has rows without labels, which softmax reductions warn about.
+@pytest.mark.filterwarnings("ignore:.*rows have no label")
+@parametrize_with_checks(
+    [estimator for estimator, _ in INSTANCES],
+    expected_failed_checks=lambda estimator: EXPECTED.get(id(estimator), {}),
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_registry_has_every_public_estimator():
+    public = {
+        name
+        for name in skmultireduce.__all__
+        if inspect.isclass(getattr(skmultireduce, name))
+        and issubclass(getattr(skmultireduce, name), BaseEstimator)
+    }
+    assert public == {type(estimator).__name__ for estimator, _ in INSTANCES}
+
+
+@pytest.mark.parametrize("estimator", [e for e, _ in INSTANCES], ids=repr)
+def test_html_and_text_representation(estimator):
+    assert type(estimator).__name__ in estimator._repr_html_()
+    assert type(estimator).__name__ in repr(estimator)
+
+
+@pytest.mark.parametrize("estimator", [e for e, _ in INSTANCES], ids=repr)
+def test_fit_does_not_change_parameters_or_data(estimator):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), (rng.random((40, 4)) < 0.6).astype(int)
+    y[np.arange(40), rng.integers(0, 4, 40)] = 1
+    X_before, y_before = X.copy(), y.copy()
+    model = clone(estimator)
+    before = {k: repr(v) for k, v in model.get_params().items()}
+    model.fit(X, y).predict(X)
+    assert {k: repr(v) for k, v in model.get_params().items()} == before
+    np.testing.assert_array_equal(X, X_before)
+    np.testing.assert_array_equal(y, y_before)
