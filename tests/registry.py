@@ -1,6 +1,6 @@
 """Cheap instances of every public estimator; a new estimator is tested the day it is here."""
 
-from skmultireduce import MultiLabelSGDClassifier
+from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 
 _STEPS = (
     "Stochastic gradient steps: the order of the rows, the draws and the number of steps depend "
@@ -20,4 +20,12 @@ INSTANCES = [
     (MultiLabelSGDClassifier(reduction="one_vs_rest"), STOCHASTIC),
     (MultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge"), STOCHASTIC),
     (MultiLabelSGDClassifier(reduction="one_vs_rest_normalized", n_jobs=2), STOCHASTIC),
+    (MultiLabelMLPClassifier(embedding_dim=8), STOCHASTIC),
+    (
+        MultiLabelMLPClassifier(
+            reduction="one_vs_rest", hidden_layer_sizes=(8,), pooling="sum", dtype="float64"
+        ),
+        STOCHASTIC,
+    ),
+    (MultiLabelMLPClassifier(reduction="pick_all", alpha=1e-4, dropout=0.1), STOCHASTIC),
 ]
