@@ -99,14 +99,14 @@ def mlp_epoch(
         Sum of the rows' losses at the time of their updates.
     """
     X = to_dense(rows) * row_factor[:, None]
-    E, O, b = (a.astype(np.float64).copy() for a in (embedding, output, intercept))
+    E, U, b = (a.astype(np.float64).copy() for a in (embedding, output, intercept))
     hidden = [(w.astype(np.float64).copy(), v.astype(np.float64).copy()) for w, v in hidden]
     widths = [E.shape[1], *(len(v) for _, v in hidden)]
     cuts = np.cumsum(widths)[:-1]
     _, slope = _ACTIVATIONS[activation]
     total = 0.0
     for begin in range(0, len(order), batch_size):
-        before = O.copy()
+        before = U.copy()
         decays = np.ones(3)
         E_change = np.zeros_like(E)
         changes = [(np.zeros_like(w), np.zeros_like(v)) for w, v in hidden]
@@ -124,14 +124,14 @@ def mlp_epoch(
             outputs, inputs = forward(X[i], E, hidden, activation, mask)
             h = outputs[-1]
             form = {"loss": targets.loss, "soft_target": targets.soft_target}
-            z = O @ h + b
+            z = U @ h + b
             total += weight * row_loss(z, labels, label_weight, **form)
             g = weight * gradient(z, labels, label_weight, **form)
             step = eta + eta_change * (position + 0.5)
             square = curvature[i] * output_rate * (h @ h + intercept_rate)
             if step * square > largest_step:
                 step = largest_step / square
-            O -= step * output_rate * np.outer(g, h)
+            U -= step * output_rate * np.outer(g, h)
             b -= step * output_rate * intercept_rate * g
             rates = np.array([embedding_rate, hidden_rate, output_rate])
             decays *= 1 + step * alpha * rates
@@ -150,5 +150,5 @@ def mlp_epoch(
             w /= decays[1]
             w -= factor * w_change
             v -= factor * v_change
-        O += before / decays[2] - before
-    return E, hidden, O, b, total
+        U += before / decays[2] - before
+    return E, hidden, U, b, total

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -341,7 +342,7 @@ class MultiLabelMLPClassifier(
         """Weights (n_in, n_out) and intercepts of the layers after the embeddings."""
         _, _, hidden, output, intercepts = self._parameters()
         weights, offsets, start = [], [], 0
-        for n_in, n_out in zip(self._widths[:-1], self._widths[1:], strict=True):
+        for n_in, n_out in pairwise(self._widths):
             stop = start + n_out * n_in
             weights.append(hidden[start:stop].reshape(n_out, n_in).T)
             offsets.append(hidden[stop : stop + n_out])
@@ -411,8 +412,11 @@ class MultiLabelMLPClassifier(
             raise ValueError(
                 f"feature_names has {len(names)} names, but X has {n_features} features."
             )
-        found = {j: self.embedding_init[name] for j, name in enumerate(names)
-                 if name in self.embedding_init}
+        found = {
+            j: self.embedding_init[name]
+            for j, name in enumerate(names)
+            if name in self.embedding_init
+        }
         if not found:
             raise ValueError(
                 "embedding_init has a vector for none of the features. Check that "
@@ -449,7 +453,7 @@ class MultiLabelMLPClassifier(
         self._embedding = np.ascontiguousarray(embedding, dtype=self.dtype)
         self._embedding_scale = np.ones(1)
         hidden = []
-        for n_in, n_out in zip(self._widths[:-1], self._widths[1:], strict=True):
+        for n_in, n_out in pairwise(self._widths):
             n_out_counted = 0 if self.activation == "relu" else n_out
             bound = np.sqrt(6 / (n_in + n_out_counted))
             hidden += [rng.uniform(-bound, bound, n_in * n_out), np.zeros(n_out)]
@@ -471,9 +475,7 @@ class MultiLabelMLPClassifier(
             data = rows.data.reshape(rows.shape)[first:last].reshape(-1)
             part = Rows(data, rows.indices, rows.indptr, (last - first, rows.shape[1]))
         else:
-            part = Rows(
-                rows.data, rows.indices, rows.indptr[first : last + 1], (last - first, 0)
-            )
+            part = Rows(rows.data, rows.indices, rows.indptr[first : last + 1], (last - first, 0))
         sums = part.absolute_sums()
         return (1 / np.where(sums > 0, sums, 1)).astype(self.dtype)
 
@@ -541,7 +543,7 @@ class MultiLabelMLPClassifier(
         label_buffers = np.zeros((3 + n_threads, max(stride, total_width)), dtype=self.dtype)
         label_buffers[0] = 1
         largest = max(
-            [(n_in + 1) * n_out for n_in, n_out in zip(self._widths, self._widths[1:])],
+            ((n_in + 1) * n_out for n_in, n_out in pairwise(self._widths)),
             default=0,
         )
         shapes = (
@@ -561,7 +563,7 @@ class MultiLabelMLPClassifier(
                 *(np.zeros(shape, dtype=self.dtype) for shape in shapes),
                 np.ones(3),
             ),
-            loss=np.zeros(-(-n_labels // 16)),
+            loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),
             n_threads=n_threads,
             pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
         )
@@ -594,9 +596,9 @@ class MultiLabelMLPClassifier(
             part = order[first : first + chunk]
             if self.dropout > 0:
                 rng = self._random(epoch, first, 2)
-                kept = (
-                    rng.random((len(part), n_units), dtype=np.float32) >= self.dropout
-                ).view(np.uint8)
+                kept = (rng.random((len(part), n_units), dtype=np.float32) >= self.dropout).view(
+                    np.uint8
+                )
 
             def run(thread: int, part=part, kept=kept, first=first) -> None:
                 _kernel.mlp_epoch(

@@ -1,6 +1,7 @@
 """The compiled epoch of the MLP against its NumPy twin and finite differences."""
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ class Problem:
                 (scale * rng.normal(size=(n_out, n_in))).astype(dtype),
                 rng.normal(size=n_out).astype(dtype),
             )
-            for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+            for n_in, n_out in pairwise(widths)
         ]
         self.output = (scale * rng.normal(size=(n_labels, widths[-1]))).astype(dtype)
         self.intercept = rng.normal(size=n_labels).astype(dtype)
@@ -107,7 +108,7 @@ class Problem:
         dtype = self.dtype
         n_labels, width = self.output.shape
         total = sum(self.widths)
-        E, O, b = (a.copy() for a in (self.embedding, self.output, self.intercept))
+        E, U, b = (a.copy() for a in (self.embedding, self.output, self.intercept))
         hidden = np.concatenate(
             [a.reshape(-1) for pair in self.hidden for a in pair] + [np.empty(0, dtype)]
         )
@@ -131,7 +132,7 @@ class Problem:
 
         def epoch(thread):
             kernel.mlp_epoch(
-                E, scale, hidden, O, b, np.array(self.widths), ACTIVATIONS[self.activation],
+                E, scale, hidden, U, b, np.array(self.widths), ACTIVATIONS[self.activation],
                 self.rows.data, self.rows.indices, self.rows.indptr, self.row_factor,
                 self.order, *self.shown, self.targets.label_sets.indices,
                 self.targets.label_weight, self.targets.row_weight, self.curvature,
@@ -147,27 +148,27 @@ class Problem:
             thread.start()
         for thread in threads:
             thread.join()
-        return E * dtype.type(scale[0]), hidden, O, b, loss.sum()
+        return E * dtype.type(scale[0]), hidden, U, b, loss.sum()
 
     def reference(self, *, batch_size=32, eta=0.5, eta_change=-0.002, **rates):
         """The same by the twin."""
         masks = np.ones((len(self.order), sum(self.widths)))
         if len(self.kept):
             masks = self.kept * self.kept_factor
-        E, hidden, O, b, loss = _reference_mlp.mlp_epoch(
+        E, hidden, U, b, loss = _reference_mlp.mlp_epoch(
             self.embedding, self.hidden, self.output, self.intercept, self.rows, self.targets,
             activation=self.activation, row_factor=self.row_factor, order=self.order,
             shown=self.shown, curvature=self.curvature, masks=masks, batch_size=batch_size,
             eta=eta, eta_change=eta_change, **(RATES | rates),
         )  # fmt: skip
         flat = [a.reshape(-1) for pair in hidden for a in pair]
-        return E, np.concatenate([*flat, np.empty(0)]), O, b, loss
+        return E, np.concatenate([*flat, np.empty(0)]), U, b, loss
 
     def loss(self, embedding, hidden, output, intercept):
         """Sum of the losses of all rows."""
         X = to_dense(self.rows) * self.row_factor[:, None]
         layers, start = [], 0
-        for n_in, n_out in zip(self.widths[:-1], self.widths[1:], strict=True):
+        for n_in, n_out in pairwise(self.widths):
             stop = start + n_in * n_out
             weights = hidden[start:stop].reshape(n_out, n_in)
             layers.append((weights, hidden[stop : stop + n_out]))

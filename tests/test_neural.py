@@ -227,7 +227,9 @@ def test_pretrained_vectors_beat_random_ones():
     scores = []
     random = np.random.default_rng(0).normal(size=teacher.embedding_.shape)
     for vectors in (teacher.embedding_, random):
-        model = small(embedding_init=vectors, freeze_embeddings=True).fit(X[1000:1200], y[1000:1200])
+        model = small(embedding_init=vectors, freeze_embeddings=True).fit(
+            X[1000:1200], y[1000:1200]
+        )
         scores.append(best_micro_jaccard(y[1200:], model.predict_proba(X[1200:])))
     assert scores[0] > scores[1] + 0.03
 

@@ -38,6 +38,7 @@ cdef enum:
     _CHUNK = 32
 
 LABEL_BLOCK = _BLOCK
+LABEL_GROUP = GROUP
 
 
 cdef extern from "simd_mlp.h" nogil:
@@ -118,7 +119,9 @@ cdef inline void gemm(
               &beta, c, &ldc_)
 
 
-cdef inline int64_t part(int64_t n, int64_t unit, int64_t thread, int64_t n_threads) noexcept nogil:
+cdef inline int64_t part(
+    int64_t n, int64_t unit, int64_t thread, int64_t n_threads
+) noexcept nogil:
     # First of n things that belong to a thread, if they are given out in units.
     cdef int64_t first = ((n + unit - 1) // unit * thread // n_threads) * unit
     return first if first < n else n
@@ -156,10 +159,10 @@ cdef void hidden_forward(
         const real* W = hidden
         real* below = A
         real* above
-        int64_t l, i, n_in, n_out, unit = 0
-    for l in range(1, n_layers):
-        n_in = widths[l - 1]
-        n_out = widths[l]
+        int64_t k, i, n_in, n_out, unit = 0
+    for k in range(1, n_layers):
+        n_in = widths[k - 1]
+        n_out = widths[k]
         above = below + batch_size * n_in
         unit += n_in
         for i in range(first, last):
@@ -183,26 +186,26 @@ cdef void hidden_backward(
     # activations on return.
     cdef:
         const real* W = hidden_end
-        int64_t l, i, n_in, n_out, unit = total_width
+        int64_t k, i, n_in, n_out, unit = total_width
         real* a = A + batch_size * total_width
         real* d = D + batch_size * total_width
         real* below
-    for l in range(n_layers - 1, -1, -1):
-        n_out = widths[l]
+    for k in range(n_layers - 1, -1, -1):
+        n_out = widths[k]
         unit -= n_out
         a -= batch_size * n_out
         d -= batch_size * n_out
         for i in range(first, last):
             if n_units:
                 mask(d + i * n_out, kept + i * n_units + unit, n_out, <real>kept_factor)
-            if l:
+            if k:
                 if n_units and activation == _TANH:
                     scale(a + i * n_out, n_out, <real>(1 / kept_factor))
                 activation_gradient(d + i * n_out, a + i * n_out, n_out, activation)
                 if n_units and activation == _TANH:
                     scale(a + i * n_out, n_out, <real>kept_factor)
-        if l:
-            n_in = widths[l - 1]
+        if k:
+            n_in = widths[k - 1]
             W -= n_out * (n_in + 1)
             below = d - batch_size * n_in
             gemm(78, 78, n_in, last - first, n_out, <real>1, W, n_in, d + first * n_out, n_out,
@@ -219,11 +222,11 @@ cdef void hidden_update(
         real* W = hidden
         real* below = A
         real* d = D
-        int64_t l, i, n_in, n_out, size
+        int64_t k, i, n_in, n_out, size
         double change, norm
-    for l in range(1, n_layers):
-        n_in = widths[l - 1]
-        n_out = widths[l]
+    for k in range(1, n_layers):
+        n_in = widths[k - 1]
+        n_out = widths[k]
         d += batch_size * n_in
         size = n_out * n_in
         memset(gradient + size, 0, n_out * sizeof(real))
@@ -307,7 +310,7 @@ def mlp_epoch(
         int64_t last_block = n_blocks * (thread + 1) // n_threads
         int64_t n_units = total_width if kept.shape[0] else 0
         real* E = &embedding[0, 0]
-        real* O = &output[0, 0]
+        real* U = &output[0, 0]
         real* Z = &scores[0, 0, 0]
         real* G = &scores[1, 0, 0]
         real* product = &label_buffers[0, 0]
@@ -335,7 +338,7 @@ def mlp_epoch(
         const uint8_t* mask_rows = NULL
         int64_t until_logarithm = 1 if weighted else rows_per_logarithm(Z)
         int64_t position, row, start, n, b, i, j, q, strip, label, n_of_row
-        int64_t block, first, last, size, chunk, n_next, next_row
+        int64_t block, first, last, size, n_next, next_row
         int64_t* state = &barrier[0]
         double s = embedding_scale[0]
         double weight, factor, step, square, target, embedding_decay, hidden_decay, output_decay
@@ -384,7 +387,8 @@ def mlp_epoch(
                     if softmax and label_stop[row] == label_start[row]:
                         weight = 0
                     step = eta + (i + 0.5) * eta_change
-                    square = curvature[row] * output_rate * (K[i * batch_size + i] + intercept_rate)
+                    square = curvature[row] * output_rate
+                    square *= K[i * batch_size + i] + intercept_rate
                     if step * square > largest_step:
                         step = largest_step / square
                     steps[i] = <real>step
@@ -401,7 +405,7 @@ def mlp_epoch(
                 size = block_end(first, _BLOCK, n_labels) - first
                 for i in range(b):
                     memcpy(Z + i * stride + first, &intercept[first], size * sizeof(real))
-                gemm(84, 78, size, b, width, <real>1, O + first * width, width, H, width,
+                gemm(84, 78, size, b, width, <real>1, U + first * width, width, H, width,
                      <real>1, Z + first, stride)
             skm_barrier(state, n_threads)
 
@@ -498,10 +502,10 @@ def mlp_epoch(
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first
                 if backward:
-                    gemm(78, 78, width, b, size, <real>1, O + first * width, width,
+                    gemm(78, 78, width, b, size, <real>1, U + first * width, width,
                          G + first, stride, <real>0, &parts[block, 0, 0], width)
                 gemm(78, 84, width, size, b, <real>-1, HS, width, G + first, stride,
-                     <real>decays[2], O + first * width, width)
+                     <real>decays[2], U + first * width, width)
                 if intercept_rate > 0:
                     for i in range(b):
                         subtract(
