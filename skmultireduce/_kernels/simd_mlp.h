@@ -5,16 +5,21 @@
 
 #include "simd.h"
 
-/* A barrier for threads that meet every few microseconds: it spins, and gives the core
-   away if that takes long (another process may run there). state[0] counts arrivals,
-   state[8] the rounds, in different cache lines. */
+/* A barrier for threads that meet every few microseconds: it spins, and sleeps if that
+   takes long, because then another process has the core of the one that is awaited.
+   state[0] counts arrivals, state[8] the rounds, in different cache lines. */
 #if defined(__GNUC__) || defined(__clang__)
 #define SKM_HAS_BARRIER 1
 #if defined(_WIN32)
-#define SKM_YIELD() ((void)0)
+#define SKM_SLEEP() ((void)0)
 #else
-#include <sched.h>
-#define SKM_YIELD() sched_yield()
+#include <time.h>
+SKM_INLINE void skm_sleep(void)
+{
+    const struct timespec pause = {0, 10000};
+    nanosleep(&pause, NULL);
+}
+#define SKM_SLEEP() skm_sleep()
 #endif
 #if defined(__x86_64__) || defined(__i386__)
 #define SKM_PAUSE() __builtin_ia32_pause()
@@ -33,10 +38,10 @@ SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
         return;
     }
     while (__atomic_load_n(state + 8, __ATOMIC_ACQUIRE) == round) {
-        if (++spins < 4000)
+        if (++spins < 2000)
             SKM_PAUSE();
         else
-            SKM_YIELD();
+            SKM_SLEEP();
     }
 }
 #else
