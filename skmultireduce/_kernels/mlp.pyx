@@ -17,7 +17,7 @@ embeddings bounded by Polyak's rule (binds in 9 of 10 rows, loses .08 of P@1). I
 bound by the curvature in the output layer holds for all steps of a row.
 
 Labels are taken in blocks of 128: OpenBLAS then multiplies without copying, and the three
-products of the job above take 1.4 instead of 1.6 s (98 of 99 GFLOP/s that one core does on
+products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s that one core does on
 large matrices). Blocks, columns of the embeddings and chunks of rows are also the shares of
 the threads; they and all orders of summation do not depend on the number of threads.
 Threads run the whole epoch and meet at barriers.
