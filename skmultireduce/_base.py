@@ -30,6 +30,7 @@ from skmultireduce._cutoff import best_jaccard
 from skmultireduce._label_sets import LabelSets, Target, read_labels
 from skmultireduce._sampling import row_order
 from skmultireduce._schedule import LEARNING_RATES, Patience, epoch_steps
+from skmultireduce._state import VersionedState
 from skmultireduce._stratify import stratified_holdout
 from skmultireduce._targets import (
     ONE_VS_REST,
@@ -68,7 +69,7 @@ def _has_proba(estimator: Any) -> bool:
     return True
 
 
-class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Loop over epochs and predictions of the SGD estimators; not for direct use."""
 
     _parameter_constraints: dict = {

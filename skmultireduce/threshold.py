@@ -51,6 +51,8 @@ from ._cutoff import (
     search_quantiles,
 )
 from ._label_sets import LabelSets, Target, read_labels
+from ._sparse import check_sparse
+from ._state import VersionedState, forgets_on_error
 from ._validation import indexable_rows, iter_row_blocks, read_sample_weight
 
 __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
@@ -77,6 +79,7 @@ def _estimator_scores(
     Decision values of the labels in `never` become ``-inf``: for a label without positives
     OneVsRestClassifier says 0, which is above the decision values of most true labels.
     """
+    check_sparse(X, "X")
     scores = getattr(estimator, method)(X)
     if isinstance(scores, list | tuple):
         classes = getattr(estimator, "classes_", None)
@@ -228,7 +231,9 @@ def _has_decision(self: Any) -> bool:
     return _inner_has("decision_function")(self)
 
 
-class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class _BaseThreshold(
+    VersionedState, CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_score_map``, ``_cutoff``."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -471,6 +476,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
+    @forgets_on_error
     def fit(self, X: Any, y: Any, **params: Any) -> FixedThresholdMultiLabel:
         """Fit the inner estimator.
 
@@ -490,8 +496,8 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         _raise_for_params(params, self, None)
         self._check_limits()
         routed = process_routing(self, "fit", **params)
-        X, y = indexable(X, y)
         label_sets, self._target = read_labels(y)
+        X, y = indexable(indexable_rows(X), y)
         context = self._init_callback_context(max_subtasks=1)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rows = np.arange(_num_samples(X))
@@ -747,6 +753,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
+    @forgets_on_error
     def fit(self, X: Any, y: Any, **params: Any) -> ThresholdedMultiLabel:
         """Tune the cutoff and fit the inner estimator.
 
@@ -774,8 +781,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         metric = _Metric(self.scoring)
         self._check_combination(metric)
         routed = process_routing(self, "fit", **params)
-        X, y = indexable(X, y)
         label_sets, target = read_labels(y)
+        X, y = indexable(indexable_rows(X), y)
         y = _fit_target(y)
         prefit = isinstance(self.cv, str)
         if target.kind == "multiclass":
