@@ -301,9 +301,11 @@ def _read_sparse(y: Any, allow_weights: bool, input_name: str) -> tuple[LabelSet
         csr = csr.astype(np.float64, copy=True)
         csr.sum_duplicates()
         csr.eliminate_zeros()
-    values = _check_values(csr.data, allow_weights, input_name)
+    # The buffers of a sliced or pruned matrix may be longer than it is.
+    nnz = int(csr.indptr[-1])
+    values = _check_values(csr.data[:nnz], allow_weights, input_name)
     label_sets = LabelSets(
-        csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.shape[1], values
+        csr.indptr.astype(np.int64), csr.indices[:nnz].astype(np.int32), csr.shape[1], values
     )
     return label_sets, _multilabel(csr.shape[1], True, dtype)
 

@@ -99,6 +99,16 @@ def _take(X: Any, rows: np.ndarray) -> Any:
     return _safe_indexing(X, rows)
 
 
+def _finite_proba(estimator: Any, X: Any) -> np.ndarray:
+    proba = estimator.predict_proba(X)
+    if not np.all(np.isfinite(proba)):
+        raise ValueError(
+            f"{type(estimator).__name__}.predict_proba gives NaN for rows of X: its numbers "
+            "over- or underflow. Scale X, drop constant features, or choose another estimator."
+        )
+    return proba
+
+
 def _open_unit_interval(proba: np.ndarray) -> np.ndarray:
     """Clip in place to (0, 1) without the ends."""
     top = 1 - np.finfo(proba.dtype).epsneg
@@ -824,13 +834,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
 
     def _class_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes `_codes`, float64 or float32."""
-        proba = self.estimator_.predict_proba(X)
-        if not np.all(np.isfinite(proba)):
-            raise ValueError(
-                f"{type(self.estimator_).__name__}.predict_proba gives NaN for rows of X: its "
-                "numbers over- or underflow. Scale X, drop constant features, or choose another "
-                "estimator."
-            )
+        proba = _finite_proba(self.estimator_, X)
         if proba.shape[1] == len(self._codes):
             return proba
         # A classifier may know fewer classes, if resampling left none of a rare one.
@@ -856,8 +860,8 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
 
     def _size_proba(self, X: Any) -> np.ndarray:
         out = np.zeros((_num_samples(X), len(self.sizes_)))
-        out[:, self._seen_sizes[self.size_estimator_.classes_]] = (
-            self.size_estimator_.predict_proba(X)
+        out[:, self._seen_sizes[self.size_estimator_.classes_]] = _finite_proba(
+            self.size_estimator_, X
         )
         return out
 

@@ -349,8 +349,6 @@ _EXTREME = {
     "zero column": _put(0.0, (slice(None), 2)),
     "constant": lambda a: np.ones_like(a),
     "bool": lambda a: a > 0,
-    # scikit-learn takes the number of seconds.
-    "dates": lambda a: a.astype("int64").astype("datetime64[s]"),
     "masked array": lambda a: np.ma.masked_array(a, mask=a > 2),
     "np.matrix": np.asmatrix,
     "64-bit numbers": lambda a: np.full(a.shape, 2**62),
