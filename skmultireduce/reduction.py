@@ -318,7 +318,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Number of training rows without labels.
     n_features_in_ : int
         Number of features, if `estimator` has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, if `estimator` has it.
 
     Notes
