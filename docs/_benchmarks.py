@@ -50,11 +50,20 @@ def _compare(results: Path, folder: Path) -> str:
     ):
         if (results / name).exists():
             shutil.copyfile(results / name, folder / name)
-            figures += [f":::{{figure}} generated/{name}", f":alt: {caption}", "", caption, ":::", ""]
+            figures += [
+                f":::{{figure}} generated/{name}",
+                f":alt: {caption}",
+                "",
+                caption,
+                ":::",
+                "",
+            ]
     text = "\n".join([*head, *figures, *body, ""])
-    return text.replace("(compare.svg)", "(generated/compare.svg)").replace(
-        "(scaling.svg)", "(generated/scaling.svg)"
-    ).replace("../README.md", "above")
+    return (
+        text.replace("(compare.svg)", "(generated/compare.svg)")
+        .replace("(scaling.svg)", "(generated/scaling.svg)")
+        .replace("../README.md", "above")
+    )
 
 
 def _others(results: Path) -> list[str]:

@@ -15,7 +15,6 @@ nothing is lost.
 # At a each q is 1/4, at b each q is 1/5, though at b all labels are certain.
 import matplotlib.pyplot as plt
 import numpy as np
-
 from skmultireduce import MultiClassReduction, MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.datasets import make_label_sets
 from skmultireduce.metrics import jaccard_threshold_curve
@@ -40,7 +39,9 @@ for name, model in models.items():
     scores, thresholds = jaccard_threshold_curve(data.Y, tuned.estimator_.predict_proba(data.X))
     # Scores are the same for all rows of a kind, so the curve is one of steps.
     ax.plot(np.append(thresholds, 1), np.append(scores, 0), drawstyle="steps-pre", label=name)
-    print(f"{name:24} best cutoff {tuned.best_threshold_:.3f}, micro Jaccard {tuned.best_score_:.3f}")
+    print(
+        f"{name:24} best cutoff {tuned.best_threshold_:.3f}, micro Jaccard {tuned.best_score_:.3f}"
+    )
 ax.axhline(10 / 13, color="0.4", linewidth=1, linestyle="--", label="best possible, 10/13")
 ax.axhline(13 / 22, color="0.4", linewidth=1, linestyle=":", label="best cutoff on q, 13/22")
 ax.set(xlabel="cutoff", ylabel="micro Jaccard", ylim=(0, 1))
@@ -49,8 +50,8 @@ _ = ax.legend(loc="lower center")
 # %%
 # The guarantee 4.6d
 # ------------------
-# The loss of one cutoff on q is at most :math:`(1 + J^*)\,\min_c E|S - c| / E[S]`. Here for laws of
-# increasing spread, with the exact q and m, so that nothing but the form of the rule is measured.
+# The loss of one cutoff on q is at most :math:`(1 + J^*)\,\min_c E|S - c| / E[S]`. Here for laws
+# of increasing spread, with the exact q and m, so that only the form of the rule is measured.
 
 
 def best(truth, y):

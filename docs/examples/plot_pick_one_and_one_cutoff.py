@@ -15,7 +15,6 @@ its import statements.
 # ----
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
-
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.datasets import load_python_imports
 

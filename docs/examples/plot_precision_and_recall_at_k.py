@@ -15,7 +15,6 @@ optimal for precision@k. The two orders can differ (3.2), at most by the ratio o
 # picked.
 import matplotlib.pyplot as plt
 import numpy as np
-
 from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.datasets import make_label_sets
 from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
@@ -53,8 +52,8 @@ _ = ax.legend()
 # How large the loss can get
 # --------------------------
 # The worst law of 3.3: {1, ..., s} with probability just below s / (s + 1), else one other label.
-# The bound says: ranking by q keeps at least the share (smallest size) / (largest size) of the best
-# precision@k. It is reached. If label sets are drawn with independent labels, nothing is lost
+# The bound says: ranking by q keeps at least the share (smallest size) / (largest size) of the
+# best precision@k. It is reached. If label sets are drawn with independent labels, nothing is lost
 # (3.4d).
 sizes = np.arange(1, 11)
 ratios, ordinary = [], []

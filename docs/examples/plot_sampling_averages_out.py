@@ -12,7 +12,7 @@ both have the same limit, and what differs is noise.
 # ---------------------
 # Given a row with S labels, the gradient of a draw has the variance :math:`1 - 1/S` around its
 # expectation, whatever the model (1.2). Over M epochs the mean of independent draws has
-# :math:`(1 - 1/S)/M`; if labels are cycled, that is :math:`(S - M)/(SM)` and 0 after S epochs (1.3).
+# :math:`(1 - 1/S)/M`; if labels are cycled, :math:`(S - M)/(SM)`, which is 0 after S epochs (1.3).
 #
 # Here this is measured on the targets that
 # :class:`~skmultireduce.MultiLabelSGDClassifier` draws itself. With a penalty of 0 and rows that
@@ -21,7 +21,6 @@ both have the same limit, and what differs is noise.
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.sparse as sp
-
 from skmultireduce import MultiLabelSGDClassifier
 
 S, n_rows = 4, 1000
@@ -65,7 +64,6 @@ for size in (3, 5, 10):
 # On real text, with a fixed number of epochs: the spread over five seeds, and the best micro
 # Jaccard index that one cutoff reaches on test rows.
 from sklearn.feature_extraction.text import TfidfVectorizer
-
 from skmultireduce.datasets import load_python_imports
 from skmultireduce.metrics import jaccard_threshold_curve
 
