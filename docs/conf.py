@@ -39,17 +39,6 @@ templates_path = ["_templates"]
 # --- text
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-# Shorthands of the formulas, see appendix.
-mathjax3_config = {
-    "tex": {
-        "macros": {
-            "E": r"\mathbb{E}",
-            "P": r"\mathbb{P}",
-            "KL": r"\operatorname{KL}",
-            "sd": r"\operatorname{sd}",
-        }
-    }
-}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
