@@ -134,8 +134,9 @@ def main(arguments: list[str] | None = None) -> int:
     untuned = (scores > (0.5 if proba else 0)).astype(np.int8)
     print(report(f"cutoff {0.5 if proba else 0}", test.target, untuned))
     p_at_1 = precision_at_k_score(test.target, scores, k=1)
-    r_at_5 = recall_at_k_score(test.target, scores, k=5, average="micro")
-    print(f"P@1 {p_at_1:.3f}   R@5 {r_at_5:.3f}")
+    k = min(5, scores.shape[1])
+    r_at_k = recall_at_k_score(test.target, scores, k=k, average="micro")
+    print(f"P@1 {p_at_1:.3f}   R@{k} {r_at_k:.3f}")
 
     print("\nSome test rows: predicted labels | true labels")
     names = np.asarray(train.target_names)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
@@ -506,7 +507,9 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return self._target.n_labels
 
     def _n_threads(self) -> int:
-        return effective_n_jobs(self.n_jobs)
+        # Inside another Parallel (a grid search, folds) the cores are taken already.
+        backend, _ = get_active_backend()
+        return 1 if backend.nesting_level else effective_n_jobs(self.n_jobs)
 
     def _for_blocks(
         self, n_rows: int, function: Callable[[slice], Any], bytes_per_row: float

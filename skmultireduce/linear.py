@@ -35,10 +35,6 @@ _INTERCEPT_SQUARE = 0.1
 # norms, large weights or a large eta0 cannot make the model diverge.
 _LARGEST_STEP = 2.0
 
-# Weights of more than this do not stay in a core's cache between rows, so that fetching
-# them ahead pays; below, it costs (measured: see _kernels/linear.pyx).
-_FETCH_AHEAD_BYTES = 2**21
-
 # Threads pay only if each has this many labels (measured: see _kernels/linear.pyx).
 _LABELS_A_THREAD = 48
 
@@ -368,7 +364,6 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 first,
                 last,
                 last == self._n_labels,
-                self._weights.nbytes > _FETCH_AHEAD_BYTES,
                 work.buffers[thread],
                 work.loss,
             )

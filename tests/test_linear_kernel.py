@@ -35,7 +35,6 @@ def run_epoch(
     rate=0.3,
     blocks=None,
     eta=0.4,
-    fetch_ahead=True,
     padding=0,
 ):
     """Run the kernel on copies; returns weights, intercepts, loss."""
@@ -53,7 +52,7 @@ def run_epoch(
             W, b, scale, rows.data, rows.indices, rows.indptr, order, *shown,
             targets.label_sets.indices, targets.label_weight, targets.row_weight, max_step,
             CODES[targets.loss], targets.soft_target, eta, -0.001, alpha, rate, first, last,
-            last == n_labels, fetch_ahead, buffers, loss,
+            last == n_labels, buffers, loss,
         )  # fmt: skip
     assert np.all(W[:, n_labels:] == 0)
     W, b = W[:, :n_labels] * dtype.type(scale[0]), b[:n_labels]
@@ -174,10 +173,10 @@ def test_dense_and_sparse_rows_give_the_same_bits(reduction, loss):
 
 
 @pytest.mark.parametrize(("reduction", "loss"), FORMS)
-def test_padding_and_fetching_ahead_change_no_bit(reduction, loss):
+def test_padding_changes_no_bit(reduction, loss):
     _, rows, targets, W, b = problem(reduction, loss, np.float32, n_labels=33)
     order, shown = row_order(rows.shape[0], seed=0, epoch=0), targets.shown(seed=0, epoch=0)
-    plain = run_epoch(rows, targets, W, b, order=order, shown=shown, fetch_ahead=False)
+    plain = run_epoch(rows, targets, W, b, order=order, shown=shown)
     other = run_epoch(rows, targets, W, b, order=order, shown=shown, padding=15)
     for one, two in zip(plain, other, strict=True):
         np.testing.assert_array_equal(one, two)

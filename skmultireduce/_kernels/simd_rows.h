@@ -34,34 +34,27 @@ SKM_CLONES SKM_API void NAME(skm_forward)(
         z[k] = scale * z[k] + intercept[k];
 }
 
-/* W[j, :] <- W[j, :] - step * x[j] * g, for each j; meanwhile fetches the rows of W that
-   the next row of X will read. */
+/* W[j, :] <- W[j, :] - step * x[j] * g, for each j. Before, it asks for the begin of the
+   rows of W that the next row of X will read: enough for the hardware to follow. */
 SKM_CLONES SKM_API void NAME(skm_update)(
     T *SKM_RESTRICT W, int64_t stride, const I *SKM_RESTRICT indices,
     const T *SKM_RESTRICT x, int64_t n, T step, const T *SKM_RESTRICT g, int64_t n_labels,
     const I *SKM_RESTRICT next, int64_t n_next)
 {
     int64_t j, k;
+    for (j = 0; j < n_next; ++j) {
+        const char *ahead = (const char *)(W + (int64_t)next[j] * stride);
+        SKM_PREFETCH(ahead);
+        SKM_PREFETCH(ahead + SKM_LINE);
+        SKM_PREFETCH(ahead + 2 * SKM_LINE);
+        SKM_PREFETCH(ahead + 3 * SKM_LINE);
+    }
     for (j = 0; j < n; ++j) {
         T *SKM_RESTRICT w = ROW(j);
         const T c = step * x[j];
-        if (j < n_next) {
-            const char *ahead = (const char *)(W + (int64_t)next[j] * stride);
-            const int64_t block = 4 * SKM_LINE / (int64_t)sizeof(T);
-            for (k = 0; k < n_labels; k += block) {
-                const int64_t m = n_labels - k < block ? n_labels - k : block;
-                int64_t i;
-                for (i = 0; i < 4; ++i)
-                    SKM_PREFETCH(ahead + k * (int64_t)sizeof(T) + i * SKM_LINE);
-                SKM_SIMD
-                for (i = 0; i < m; ++i)
-                    w[k + i] -= c * g[k + i];
-            }
-        } else {
-            SKM_SIMD
-            for (k = 0; k < n_labels; ++k)
-                w[k] -= c * g[k];
-        }
+        SKM_SIMD
+        for (k = 0; k < n_labels; ++k)
+            w[k] -= c * g[k];
     }
 }
 
