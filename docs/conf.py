@@ -14,9 +14,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 
-import skmultireduce  # noqa: E402
-
 import _benchmarks  # noqa: E402
+
+import skmultireduce  # noqa: E402
 
 project = "skmultireduce"
 author = "The skmultireduce developers"

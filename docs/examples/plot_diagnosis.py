@@ -10,6 +10,7 @@ pairs, the spread of :math:`\sigma`, the expected size of the set given a picked
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+
 from skmultireduce import diagnose
 from skmultireduce.datasets import load_python_imports
 

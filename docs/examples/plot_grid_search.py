@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+
 from skmultireduce import (
     FixedThresholdMultiLabel,
     MultiLabelSGDClassifier,

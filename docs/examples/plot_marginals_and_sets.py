@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
+
 from skmultireduce import MultiClassReduction
 from skmultireduce.datasets import make_label_sets
 

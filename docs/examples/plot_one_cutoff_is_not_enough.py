@@ -15,6 +15,7 @@ nothing is lost.
 # At a each q is 1/4, at b each q is 1/5, though at b all labels are certain.
 import matplotlib.pyplot as plt
 import numpy as np
+
 from skmultireduce import MultiClassReduction, MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.datasets import make_label_sets
 from skmultireduce.metrics import jaccard_threshold_curve

@@ -15,6 +15,7 @@ its import statements.
 # ----
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
+
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.datasets import load_python_imports
 

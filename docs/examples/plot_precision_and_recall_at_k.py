@@ -15,6 +15,7 @@ optimal for precision@k. The two orders can differ (3.2), at most by the ratio o
 # picked.
 import matplotlib.pyplot as plt
 import numpy as np
+
 from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.datasets import make_label_sets
 from skmultireduce.metrics import precision_at_k_score, recall_at_k_score

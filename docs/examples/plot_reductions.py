@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
+
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.datasets import load_python_imports
 from skmultireduce.metrics import precision_at_k_score, recall_at_k_score

@@ -21,6 +21,7 @@ both have the same limit, and what differs is noise.
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.sparse as sp
+
 from skmultireduce import MultiLabelSGDClassifier
 
 S, n_rows = 4, 1000
@@ -64,6 +65,7 @@ for size in (3, 5, 10):
 # On real text, with a fixed number of epochs: the spread over five seeds, and the best micro
 # Jaccard index that one cutoff reaches on test rows.
 from sklearn.feature_extraction.text import TfidfVectorizer
+
 from skmultireduce.datasets import load_python_imports
 from skmultireduce.metrics import jaccard_threshold_curve
 

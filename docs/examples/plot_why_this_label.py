@@ -11,6 +11,7 @@ one text contributes (:func:`~skmultireduce.inspection.explain_row`).
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
+
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.datasets import load_python_imports
 from skmultireduce.inspection import TopFeaturesDisplay, explain_row
