@@ -11,8 +11,10 @@ from latex2mathml.converter import convert
 
 def _mathml(text: str, display: str) -> str:
     text = convert(re.sub(r"\s+", " ", text).strip(), display=display)
+    # In few fonts; this one is in most.
+    text = text.replace("&#x029F5;", "&#x02216;")
     # A bar is a bracket here; as an operator it would have space on both sides.
-    return re.sub(r'<mo[^>]*>&#x0007C;</mo>', '<mo lspace="0" rspace="0">|</mo>', text)
+    return re.sub(r"<mo[^>]*>&#x0007C;</mo>", '<mo lspace="0" rspace="0">|</mo>', text)
 
 
 def _inline(writer: Any, node: Any) -> None:

@@ -72,6 +72,7 @@ for i, reduction in enumerate(grid["estimator__reduction"]):
     ax.axhline(score, color=f"C{i}", linestyle="--", label=f"{reduction}, tuned inside")
 ax.set(xlabel="cutoff", ylabel="micro Jaccard over three folds", xscale="log")
 ax.set_xticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
+ax.minorticks_off()
 _ = ax.legend(loc="lower center")
 
 # %%

@@ -95,4 +95,5 @@ for i, (name, parameters) in enumerate(variants.items()):
     print(f"{name:20}" + "".join(f"{v:8.3f}" for v in values.mean(1)))
 ax.set(xlabel="epochs", ylabel="best micro Jaccard, test rows", xscale="log")
 ax.set_xticks(epochs, epochs)
+ax.minorticks_off()
 _ = ax.legend()
