@@ -51,6 +51,19 @@ from skmultireduce._validation import (
 _BLOCK_MIB = 8.0
 
 
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros whose memory starts at a cache line.
+
+    NumPy's own start at a multiple of 16 bytes: vectors then straddle lines, and threads
+    that work side by side share them.
+    """
+    dtype = np.dtype(dtype)
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    memory = np.zeros(n_bytes + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + n_bytes].view(dtype).reshape(shape)
+
+
 def _block_mib() -> float:
     return min(_BLOCK_MIB, get_config()["working_memory"])
 
@@ -444,7 +457,7 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 )
         if best_state is not None:
             for name, value in best_state.items():
-                setattr(self, name, value)
+                getattr(self, name)[...] = value
         self._check_finite(self._checksum())
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from skmultireduce._base import BaseSGDMultiLabel
+from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._targets import SMOOTHNESS, Targets
 from skmultireduce._validation import Rows
@@ -46,7 +46,7 @@ class _Work:
     max_step: np.ndarray
     blocks: list[tuple[int, int]]
     buffers: list[np.ndarray]
-    loss: np.ndarray
+    losses: list[np.ndarray]
     pool: ThreadPoolExecutor | None
 
 
@@ -263,8 +263,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             stride = -(-n_labels // line) * line
         else:
             stride = 1 << (n_labels - 1).bit_length()
-        self._weights = np.zeros((rows.shape[1], stride), dtype=self.dtype)
-        self._intercepts = np.zeros(stride, dtype=self.dtype)
+        self._weights = aligned_zeros((rows.shape[1], stride), self.dtype)
+        self._intercepts = aligned_zeros((stride,), self.dtype)
         # weights = scale * W: the penalty changes one number a row.
         self._scale = np.ones(1)
 
@@ -312,14 +312,18 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         buffers = []
         for _ in range(n_threads):
             # Scores, products of the losses' factors, sums of the losses, spare.
-            buffer = np.zeros((4, self._weights.shape[1]), dtype=self.dtype)
+            buffer = aligned_zeros((4, self._weights.shape[1]), self.dtype)
             buffer[1] = 1
             buffers.append(buffer)
         return _Work(
             max_step=max_step,
             blocks=list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)),
             buffers=buffers,
-            loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),
+            # One for each thread, a cache line apart, or they would take it from each other.
+            losses=[
+                aligned_zeros((-(-n_labels // _kernel.LABEL_GROUP) + 8,), np.float64)
+                for _ in range(n_threads)
+            ],
             pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
         )
 
@@ -336,7 +340,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     ) -> float:
         begin, end = eta
         change = (end - begin) / max(1, len(order))
-        work.loss[:] = 0
+        for loss in work.losses:
+            loss[:] = 0
         scales = [self._scale.copy() for _ in work.blocks]
 
         def run(thread: int) -> None:
@@ -365,7 +370,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 last,
                 last == self._n_labels,
                 work.buffers[thread],
-                work.loss,
+                work.losses[thread],
             )
 
         if work.pool is None:
@@ -373,7 +378,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         else:
             list(work.pool.map(run, range(len(work.blocks))))
         self._scale = scales[0]
-        return float(work.loss.sum())
+        # Each entry is of one thread: the sum does not depend on their number.
+        return float(np.sum(work.losses, axis=0).sum())
 
     def _plain_state(self) -> dict[str, np.ndarray]:
         scale = self._weights.dtype.type(self._scale[0])

@@ -12,20 +12,22 @@ update (read and write the same rows, by then in cache).
 
 Alternatives measured
 ---------------------
-Milliseconds an epoch, least of 18 (735 labels x 10.6 values a row, 26 MB of weights; 159 x 68;
-22 x 33), one core of an AMD EPYC (Zen 4) with 1 MB of L2, GCC 12:
+Milliseconds an epoch of pick_all_normalized, least of 12, in one run (735 labels x 10.6
+values a row, 26 MB of weights; 159 x 68; 22 x 33), one core of an AMD EPYC (Zen 4) with
+1 MB of L2, GCC 12; runs differ by about a tenth:
 
-======================================================  =========  ========  ========
-                                                        735 x 10.6  159 x 68  22 x 33
-======================================================  =========  ========  ========
-this file (forward: four rows of W at a time)             17.6       6.6       4.6
-no padding of the rows of W                               20.2       8.5       6.5
-forward in tiles of 64 labels kept in registers           27.1      13.3      15.9
-next row of X fetched ahead, interleaved with updates     24.5       7.9       5.9
-next row of X fetched ahead, first four lines of each     19.2       8.0       7.2
-======================================================  =========  ========  ========
+====================================================  ==========  ========  =======
+                                                      735 x 10.6  159 x 68  22 x 33
+====================================================  ==========  ========  =======
+this file (forward: four rows of W at a time)               20.6       6.9      5.6
+no padding of the rows of W                                 19.9       9.8      6.6
+forward in tiles of 64 labels kept in registers             20.2       9.8      8.1
+next row of X fetched ahead, interleaved with update        21.8       7.9      5.7
+next row of X fetched ahead, four lines of each row         19.9       7.0      5.3
+====================================================  ==========  ========  =======
 
-The hardware's own prefetching does better than ours. Softmax training stays on one thread:
+Fetching ahead does not beat the hardware's own prefetching, nor does it on 64 and 256 MB
+of weights. Softmax training stays on one thread:
 with the labels split over two threads every row needs two barriers, which gains 1.13x at
 4,000 labels x 100 values and loses at 735 x 10. The one-vs-rest losses need no barrier: each
 thread runs the epoch over its own block of labels (see `first_label`).
