@@ -2,6 +2,7 @@
 
 from skmultireduce.diagnosis import diagnose
 from skmultireduce.linear import MultiLabelSGDClassifier
+from skmultireduce.neural import MultiLabelMLPClassifier
 from skmultireduce.reduction import MultiClassReduction
 from skmultireduce.threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
@@ -10,6 +11,7 @@ __version__ = "0.1.0"
 __all__ = [
     "FixedThresholdMultiLabel",
     "MultiClassReduction",
+    "MultiLabelMLPClassifier",
     "MultiLabelSGDClassifier",
     "ThresholdedMultiLabel",
     "__version__",

@@ -28,6 +28,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmultireduce._cutoff import best_jaccard
+from skmultireduce._kernels import linear as _kernel
 from skmultireduce._label_sets import LabelSets, Target, read_labels
 from skmultireduce._sampling import row_order
 from skmultireduce._schedule import LEARNING_RATES, Patience, epoch_steps
@@ -142,7 +143,10 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _to_probabilities(self, scores: np.ndarray) -> None:
         """Turn a block of scores into probabilities, in place."""
-        raise NotImplementedError
+        if self.reduction in ONE_VS_REST:
+            _kernel.expit_rows(scores)
+        else:
+            _kernel.softmax_rows(scores)
 
     # ------------------------------------------------------------------ fitting
     @_fit_context(prefer_skip_nested_validation=True)

@@ -7,6 +7,7 @@ from sklearn.naive_bayes import GaussianNB
 from skmultireduce import (
     FixedThresholdMultiLabel,
     MultiClassReduction,
+    MultiLabelMLPClassifier,
     MultiLabelSGDClassifier,
     ThresholdedMultiLabel,
 )
@@ -40,4 +41,12 @@ INSTANCES = [
         {},
     ),
     (FixedThresholdMultiLabel(OneVsRestClassifier(LogisticRegression())), {}),
+    (MultiLabelMLPClassifier(embedding_dim=8), STOCHASTIC),
+    (
+        MultiLabelMLPClassifier(
+            reduction="one_vs_rest", hidden_layer_sizes=(8,), pooling="sum", dtype="float64"
+        ),
+        STOCHASTIC,
+    ),
+    (MultiLabelMLPClassifier(reduction="pick_all", alpha=1e-4, dropout=0.1), STOCHASTIC),
 ]

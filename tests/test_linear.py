@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from conftest import random_problem
 from joblib import Parallel, delayed, parallel_config
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import clone
@@ -19,6 +18,7 @@ from sklearn.model_selection import cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
+from conftest import random_problem
 from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce._targets import REDUCTIONS
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import random_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
+from conftest import random_problem
 from skmultireduce import _reference
 from skmultireduce._kernels import linear as kernel
 from skmultireduce._label_sets import read_labels
@@ -24,39 +24,29 @@ CODES = {
 
 
 def run_epoch(
-    rows,
-    targets,
-    W,
-    b,
-    *,
-    order,
-    shown,
-    alpha=0.01,
-    rate=0.3,
-    blocks=None,
-    eta=0.4,
-    padding=0,
+    rows, targets, W, b, *, order, shown, alpha=0.01, rate=0.3, blocks=None, eta=0.4, padding=0
 ):
     """Run the kernel on copies; returns weights, intercepts, loss."""
     dtype = rows.data.dtype
     n_labels = targets.label_sets.n_labels
-    W = np.pad(np.asarray(W, dtype=dtype), [(0, 0), (0, padding)])
     b = np.pad(np.asarray(b, dtype=dtype), (0, padding))
     max_step = np.linspace(0.3, 0.5, rows.shape[0]).astype(dtype)
     loss = np.zeros(-(-n_labels // kernel.LABEL_GROUP))
+    trained = []
     for first, last in blocks or [(0, n_labels)]:
+        panel = np.pad(np.asarray(W, dtype=dtype)[:, first:last], [(0, 0), (0, padding)])
         scale = np.ones(1)
-        buffers = np.zeros((4, W.shape[1]), dtype=dtype)
+        buffers = np.zeros((4, n_labels + padding), dtype=dtype)
         buffers[1] = 1
         kernel.sgd_epoch(
-            W, b, scale, rows.data, rows.indices, rows.indptr, order, *shown,
+            panel, b, scale, rows.data, rows.indices, rows.indptr, order, *shown,
             targets.label_sets.indices, targets.label_weight, targets.row_weight, max_step,
             CODES[targets.loss], targets.soft_target, eta, -0.001, alpha, rate, first, last,
-            last == n_labels, buffers, loss,
+            buffers, loss,
         )  # fmt: skip
-    assert np.all(W[:, n_labels:] == 0)
-    W, b = W[:, :n_labels] * dtype.type(scale[0]), b[:n_labels]
-    return W, b, loss.sum(), max_step
+        assert np.all(panel[:, last - first :] == 0)
+        trained.append(panel[:, : last - first] * dtype.type(scale[0]))
+    return np.concatenate(trained, axis=1), b[:n_labels], loss.sum(), max_step
 
 
 def problem(reduction, loss, dtype=np.float64, index=np.int32, weights=False, seed=0, **shape):
@@ -239,7 +229,10 @@ def test_probabilities_of_rows(dtype, n_labels):
 def test_scores_of_rows_with_a_factor():
     X, rows, _, W, b = problem("one_vs_rest", "log_loss", n_labels=17)
     out = np.empty((10, 17))
-    kernel.linear_scores(W, b, 0.5, rows.data, rows.indices, rows.indptr, 5, 15, out)
+    for first, last in ((0, 5), (5, 17)):
+        panel = np.ascontiguousarray(W[:, first:last])
+        rows_of_x = (rows.data, rows.indices, rows.indptr)
+        kernel.linear_scores(panel, b, 0.5, *rows_of_x, 5, 15, first, last, out)
     np.testing.assert_allclose(out, (X[5:15] @ W) * 0.5 + b)
 
 
@@ -251,5 +244,5 @@ def test_kernels_take_read_only_buffers():
     order.flags.writeable = False
     run_epoch(rows, targets, W, b, order=order, shown=shown)
     kernel.linear_scores(
-        W, b, 1.0, rows.data, rows.indices, rows.indptr, 0, 5, np.empty((5, W.shape[1]))
+        W, b, 1.0, rows.data, rows.indices, rows.indptr, 0, 5, 0, 7, np.empty((5, 7))
     )

@@ -28,7 +28,6 @@ def sgd_epoch(
     intercept_rate: float,
     first_label: int,
     last_label: int,
-    last_block: bool,
     buffers: NDArray[np.floating],
     loss: NDArray[np.float64],
 ) -> None: ...
@@ -41,6 +40,8 @@ def linear_scores(
     indptr: NDArray[np.int64],
     first_row: int,
     last_row: int,
+    first_label: int,
+    last_label: int,
     out: NDArray[np.floating],
 ) -> None: ...
 def softmax_rows(scores: NDArray[np.floating]) -> None: ...

@@ -90,7 +90,6 @@ def sgd_epoch(
     double intercept_rate,
     int64_t first_label,
     int64_t last_label,
-    bint last_block,
     real[:, ::1] buffers,
     double[::1] loss,
 ):
@@ -99,8 +98,10 @@ def sgd_epoch(
     Parameters
     ----------
     W : array of shape (n_features, stride)
-        The weights are weight_scale * W[:, :n_labels]; what is beyond is padding, 0.
-    intercept : array of shape (stride,)
+        The weights of these labels are weight_scale * W[:, :last_label - first_label]; what
+        is beyond is padding, 0.
+    intercept : array of shape (n_labels,) or more
+        Of all labels; at least first_label + stride long.
     weight_scale : array of shape (1,)
     data, indices, indptr : arrays
         Rows of X in CSR form; indices and indptr are empty if X is dense.
@@ -127,9 +128,7 @@ def sgd_epoch(
         Step of the intercepts over the step of the weights; 0: no intercept.
     first_label, last_label : int
         Multiples of LABEL_GROUP, or n_labels; all labels for the softmax loss.
-    last_block : bool
-        Whether last_label is n_labels, so that the block takes the padding as well.
-    buffers : array of shape (4, stride)
+    buffers : array of shape (4, first_label + stride) or more
         Scores, products (1 at the begin), sums (0 at the begin), spare.
     loss : array of shape (n_groups,)
         Gets the losses at the time of each visit, a sum for each LABEL_GROUP of labels.
@@ -140,8 +139,8 @@ def sgd_epoch(
         int64_t stride = W.shape[1]
         int64_t n_rows = order.shape[0]
         # Padding included: whole vectors, no remainders. It stays 0 in W, scores, gradient.
-        int64_t width = (stride if last_block else last_label) - first_label
-        real* w = &W[0, 0] + first_label
+        int64_t width = stride
+        real* w = &W[0, 0]
         real* z = &buffers[0, 0]
         real* product = &buffers[1, 0]
         real* sum_ = &buffers[2, 0]
@@ -208,7 +207,7 @@ def sgd_epoch(
                     <real>(step * intercept_rate * factor))
             update(
                 w, stride, columns, &data[start] if n else NULL, n, <real>(step * factor / s),
-                z + first_label, width, columns, 0)
+                z + first_label, width)
             if alpha > 0:
                 s /= 1 + step * alpha
                 # V grows as its factor shrinks: fold it in long before float overflows.
@@ -231,13 +230,17 @@ def linear_scores(
     const int64_t[::1] indptr,
     int64_t first_row,
     int64_t last_row,
+    int64_t first_label,
+    int64_t last_label,
     real[:, ::1] out,
 ):
-    """Fill out with weight_scale * X @ W + intercept for the rows first_row:last_row."""
+    """Fill out[:, first_label:last_label] with weight_scale * X @ W + intercept.
+
+    Row 0 of out gets the scores of first_row. W may be padded; intercept has all labels.
+    """
     cdef:
         bint dense = indptr.shape[0] == 0
         int64_t n_features = W.shape[0]
-        int64_t n_labels = out.shape[1]
         int64_t row, start, n
         const column* columns = NULL
     with nogil:
@@ -250,9 +253,10 @@ def linear_scores(
                 n = indptr[row + 1] - start
                 columns = &indices[start] if n else NULL
             forward(
-                &out[row - first_row, 0], n_labels, &W[0, 0], W.shape[1], columns,
+                &out[row - first_row, first_label], last_label - first_label, &W[0, 0],
+                W.shape[1], columns,
                 &data[start] if n else NULL, n, <real>weight_scale,
-                &intercept[0])
+                &intercept[first_label])
 
 
 def softmax_rows(real[:, ::1] scores):

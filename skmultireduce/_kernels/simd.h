@@ -22,7 +22,6 @@
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define SKM_PREFETCH(p) __builtin_prefetch((p), 1, 3)
 #define SKM_RESTRICT __restrict__
 #define SKM_INLINE static inline __attribute__((always_inline, unused))
 #define SKM_API __attribute__((unused)) static
@@ -31,7 +30,6 @@
 #define SKM_SIMD_MAX(x) SKM_PRAGMA(omp simd reduction(max : x))
 #define SKM_PRAGMA(x) _Pragma(#x)
 #else
-#define SKM_PREFETCH(p) ((void)(p))
 #define SKM_RESTRICT __restrict
 #define SKM_INLINE static __forceinline
 #define SKM_API static
@@ -39,9 +37,6 @@
 #define SKM_SIMD_SUM(x) __pragma(omp simd reduction(+ : x))
 #define SKM_SIMD_MAX(x)
 #endif
-
-/* Values of one cache line: the unit in which rows of W are prefetched. */
-#define SKM_LINE 64
 
 #define SKM_CAT2(a, b) a##_##b
 #define SKM_CAT(a, b) SKM_CAT2(a, b)

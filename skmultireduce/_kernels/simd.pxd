@@ -44,16 +44,16 @@ cdef extern from "simd.h" nogil:
         double scale, const double* intercept)
     void skm_update_float_int32_t(
         float* W, int64_t stride, const int32_t* indices, const float* x, int64_t n,
-        float step, const float* g, int64_t n_labels, const int32_t* next, int64_t n_next)
+        float step, const float* g, int64_t n_labels)
     void skm_update_float_int64_t(
         float* W, int64_t stride, const int64_t* indices, const float* x, int64_t n,
-        float step, const float* g, int64_t n_labels, const int64_t* next, int64_t n_next)
+        float step, const float* g, int64_t n_labels)
     void skm_update_double_int32_t(
         double* W, int64_t stride, const int32_t* indices, const double* x, int64_t n,
-        double step, const double* g, int64_t n_labels, const int32_t* next, int64_t n_next)
+        double step, const double* g, int64_t n_labels)
     void skm_update_double_int64_t(
         double* W, int64_t stride, const int64_t* indices, const double* x, int64_t n,
-        double step, const double* g, int64_t n_labels, const int64_t* next, int64_t n_next)
+        double step, const double* g, int64_t n_labels)
 
 
 cdef inline void exp_array(real* x, int64_t n) noexcept nogil:
@@ -127,19 +127,19 @@ cdef inline void forward(
 
 cdef inline void update(
     real* W, int64_t stride, const column* indices, const real* x, int64_t n,
-    real step, const real* g, int64_t n_labels, const column* next_, int64_t n_next,
+    real step, const real* g, int64_t n_labels,
 ) noexcept nogil:
     if real is float:
         if column is int32_t:
             skm_update_float_int32_t(
-                W, stride, indices, x, n, step, g, n_labels, next_, n_next)
+                W, stride, indices, x, n, step, g, n_labels)
         else:
             skm_update_float_int64_t(
-                W, stride, indices, x, n, step, g, n_labels, next_, n_next)
+                W, stride, indices, x, n, step, g, n_labels)
     else:
         if column is int32_t:
             skm_update_double_int32_t(
-                W, stride, indices, x, n, step, g, n_labels, next_, n_next)
+                W, stride, indices, x, n, step, g, n_labels)
         else:
             skm_update_double_int64_t(
-                W, stride, indices, x, n, step, g, n_labels, next_, n_next)
+                W, stride, indices, x, n, step, g, n_labels)

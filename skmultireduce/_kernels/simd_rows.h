@@ -34,21 +34,12 @@ SKM_CLONES SKM_API void NAME(skm_forward)(
         z[k] = scale * z[k] + intercept[k];
 }
 
-/* W[j, :] <- W[j, :] - step * x[j] * g, for each j. Before, it asks for the begin of the
-   rows of W that the next row of X will read: enough for the hardware to follow. */
+/* W[j, :] <- W[j, :] - step * x[j] * g, for each j. */
 SKM_CLONES SKM_API void NAME(skm_update)(
     T *SKM_RESTRICT W, int64_t stride, const I *SKM_RESTRICT indices,
-    const T *SKM_RESTRICT x, int64_t n, T step, const T *SKM_RESTRICT g, int64_t n_labels,
-    const I *SKM_RESTRICT next, int64_t n_next)
+    const T *SKM_RESTRICT x, int64_t n, T step, const T *SKM_RESTRICT g, int64_t n_labels)
 {
     int64_t j, k;
-    for (j = 0; j < n_next; ++j) {
-        const char *ahead = (const char *)(W + (int64_t)next[j] * stride);
-        SKM_PREFETCH(ahead);
-        SKM_PREFETCH(ahead + SKM_LINE);
-        SKM_PREFETCH(ahead + 2 * SKM_LINE);
-        SKM_PREFETCH(ahead + 3 * SKM_LINE);
-    }
     for (j = 0; j < n; ++j) {
         T *SKM_RESTRICT w = ROW(j);
         const T c = step * x[j];

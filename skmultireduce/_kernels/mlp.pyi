@@ -1,0 +1,76 @@
+import numpy as np
+
+SOFTMAX: int
+SIGMOID: int
+SQUARED_HINGE: int
+IDENTITY: int
+RELU: int
+TANH: int
+LABEL_BLOCK: int
+LABEL_GROUP: int
+HAS_THREADS: bool
+
+def mlp_epoch(
+    embedding: np.ndarray,
+    embedding_scale: np.ndarray,
+    hidden: np.ndarray,
+    output: np.ndarray,
+    intercept: np.ndarray,
+    widths: np.ndarray,
+    activation: int,
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    row_factor: np.ndarray,
+    order: np.ndarray,
+    label_start: np.ndarray,
+    label_stop: np.ndarray,
+    labels: np.ndarray,
+    label_weight: np.ndarray,
+    row_weight: np.ndarray,
+    curvature: np.ndarray,
+    kept: np.ndarray,
+    kept_factor: float,
+    loss_code: int,
+    soft_target: bool,
+    eta: float,
+    eta_change: float,
+    alpha: float,
+    embedding_rate: float,
+    hidden_rate: float,
+    output_rate: float,
+    intercept_rate: float,
+    largest_step: float,
+    largest_change: float,
+    thread: int,
+    n_threads: int,
+    barrier: np.ndarray,
+    scores: np.ndarray,
+    label_buffers: np.ndarray,
+    layers: np.ndarray,
+    parts: np.ndarray,
+    vectors: np.ndarray,
+    products: np.ndarray,
+    row_buffers: np.ndarray,
+    gradient: np.ndarray,
+    decays: np.ndarray,
+    loss: np.ndarray,
+) -> None: ...
+def mlp_scores(
+    embedding: np.ndarray,
+    embedding_scale: float,
+    hidden: np.ndarray,
+    output: np.ndarray,
+    intercept: np.ndarray,
+    widths: np.ndarray,
+    activation: int,
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    row_factor: np.ndarray,
+    first_row: int,
+    last_row: int,
+    layers: np.ndarray,
+    zeros: np.ndarray,
+    out: np.ndarray,
+) -> None: ...

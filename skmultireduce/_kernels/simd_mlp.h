@@ -1,0 +1,134 @@
+/* Loops of the MLP kernel beside those of simd.h, and the barrier of its threads. The file
+   includes itself once for each value type T. */
+#ifndef SKM_MLP_H
+#define SKM_MLP_H
+
+#include "simd.h"
+
+/* A barrier for threads that meet every few microseconds: it spins, and sleeps if that
+   takes long, because then another process has the core of the one that is awaited.
+   state[0] counts arrivals, state[8] the rounds, in different cache lines. */
+#if defined(__GNUC__) || defined(__clang__)
+#define SKM_HAS_BARRIER 1
+#if defined(_WIN32)
+#define SKM_SLEEP() ((void)0)
+#else
+#include <time.h>
+SKM_INLINE void skm_sleep(void)
+{
+    const struct timespec pause = {0, 10000};
+    nanosleep(&pause, NULL);
+}
+#define SKM_SLEEP() skm_sleep()
+#endif
+#if defined(__x86_64__) || defined(__i386__)
+#define SKM_PAUSE() __builtin_ia32_pause()
+#else
+#define SKM_PAUSE() ((void)0)
+#endif
+SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
+{
+    int64_t round, spins = 0;
+    if (n_threads == 1)
+        return;
+    round = __atomic_load_n(state + 8, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(state, 1, __ATOMIC_ACQ_REL) == n_threads) {
+        __atomic_store_n(state, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(state + 8, round + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    while (__atomic_load_n(state + 8, __ATOMIC_ACQUIRE) == round) {
+        if (++spins < 2000)
+            SKM_PAUSE();
+        else
+            SKM_SLEEP();
+    }
+}
+#else
+#define SKM_HAS_BARRIER 0
+SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
+{
+    (void)state;
+    (void)n_threads;
+}
+#endif
+
+#define T float
+#include "simd_mlp.h"
+#undef T
+#define T double
+#include "simd_mlp.h"
+#undef T
+
+#elif defined(T)
+
+#define NAME(f) SKM_CAT(f, T)
+#define EXP SKM_CAT(skm_exp, T)
+
+/* x . y */
+SKM_CLONES SKM_API T NAME(skm_dot)(const T *SKM_RESTRICT x, const T *SKM_RESTRICT y, int64_t n)
+{
+    int64_t k;
+    T sum = 0;
+    SKM_SIMD_SUM(sum)
+    for (k = 0; k < n; ++k)
+        sum += x[k] * y[k];
+    return sum;
+}
+
+/* a <- max(a, 0) */
+SKM_CLONES SKM_API void NAME(skm_relu)(T *SKM_RESTRICT a, int64_t n)
+{
+    int64_t k;
+    SKM_SIMD
+    for (k = 0; k < n; ++k)
+        a[k] = a[k] > 0 ? a[k] : 0;
+}
+
+/* d <- d * (a > 0) */
+SKM_CLONES SKM_API void NAME(skm_relu_gradient)(
+    T *SKM_RESTRICT d, const T *SKM_RESTRICT a, int64_t n)
+{
+    int64_t k;
+    SKM_SIMD
+    for (k = 0; k < n; ++k)
+        d[k] = a[k] > 0 ? d[k] : 0;
+}
+
+/* a <- tanh a */
+SKM_CLONES SKM_API void NAME(skm_tanh)(T *SKM_RESTRICT a, int64_t n)
+{
+    int64_t k;
+    SKM_SIMD
+    for (k = 0; k < n; ++k) {
+        const T x = a[k];
+        const T e = EXP(x > 0 ? -2 * x : 2 * x);
+        const T t = (1 - e) / (1 + e);
+        a[k] = x > 0 ? t : -t;
+    }
+}
+
+/* d <- d * (1 - a^2), a the tanh */
+SKM_CLONES SKM_API void NAME(skm_tanh_gradient)(
+    T *SKM_RESTRICT d, const T *SKM_RESTRICT a, int64_t n)
+{
+    int64_t k;
+    SKM_SIMD
+    for (k = 0; k < n; ++k)
+        d[k] *= 1 - a[k] * a[k];
+}
+
+/* a <- factor * a where kept, 0 elsewhere */
+SKM_CLONES SKM_API void NAME(skm_mask)(
+    T *SKM_RESTRICT a, const uint8_t *SKM_RESTRICT kept, int64_t n, T factor)
+{
+    int64_t k;
+    SKM_SIMD
+    for (k = 0; k < n; ++k)
+        a[k] = kept[k] ? factor * a[k] : 0;
+}
+
+#undef NAME
+#undef EXP
+
+#endif

@@ -1,0 +1,283 @@
+"""The compiled epoch of the MLP against its NumPy twin and finite differences."""
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skmultireduce import _reference_mlp
+from skmultireduce._kernels import mlp as kernel
+from skmultireduce._label_sets import read_labels
+from skmultireduce._reference import row_loss, to_dense
+from skmultireduce._targets import SMOOTHNESS, Targets
+from skmultireduce._validation import to_rows
+
+LOSSES = {
+    "softmax": kernel.SOFTMAX,
+    "sigmoid": kernel.SIGMOID,
+    "squared_hinge": kernel.SQUARED_HINGE,
+}
+ACTIVATIONS = {"identity": kernel.IDENTITY, "relu": kernel.RELU, "tanh": kernel.TANH}
+RATES = {
+    "alpha": 0.01,
+    "embedding_rate": 0.7,
+    "hidden_rate": 0.2,
+    "output_rate": 0.9,
+    "intercept_rate": 0.1,
+    "largest_step": 2.0,
+    "largest_change": 0.05,
+}
+FORMS = [
+    ("pick_one", "log_loss"),
+    ("pick_all", "log_loss"),
+    ("pick_all_normalized", "log_loss"),
+    ("one_vs_rest", "log_loss"),
+    ("one_vs_rest_normalized", "log_loss"),
+    ("one_vs_rest", "squared_hinge"),
+    ("one_vs_rest_normalized", "squared_hinge"),
+]
+
+
+class Problem:
+    """Random rows, label sets and parameters."""
+
+    def __init__(
+        self,
+        *,
+        reduction="pick_one",
+        loss="log_loss",
+        n_rows=70,
+        n_labels=150,
+        widths=(9,),
+        activation="relu",
+        dense=False,
+        weights=False,
+        dropout=False,
+        dtype="float64",
+        index_dtype=np.int32,
+        seed=0,
+    ):
+        rng = np.random.default_rng(seed)
+        self.dtype = np.dtype(dtype)
+        X = sp.random_array((n_rows, 20), density=0.3, rng=rng, format="csr", dtype=dtype)
+        if dense:
+            X = rng.normal(size=(n_rows, 20)).astype(dtype)
+        else:
+            X.indices = X.indices.astype(index_dtype)
+            X.indptr = X.indptr.astype(index_dtype)
+        self.rows = to_rows(X)
+        y = rng.random((n_rows, n_labels)) < 4 / n_labels
+        y[3] = False
+        label_sets, _ = read_labels(y)
+        self.targets = Targets.build(
+            label_sets,
+            reduction=reduction,
+            loss=loss,
+            sample_weight=rng.integers(0, 3, n_rows).astype(float) if weights else None,
+            class_weight=rng.uniform(0.5, 2, n_labels) if weights else None,
+            dtype=dtype,
+        )
+        self.shown = self.targets.shown(seed=1, epoch=0)
+        self.order = rng.permutation(n_rows)
+        self.row_factor = rng.uniform(0.2, 0.5, n_rows).astype(dtype)
+        self.widths = list(widths)
+        self.activation = activation
+        scale = 0.5
+        self.embedding = (scale * rng.normal(size=(20, widths[0]))).astype(dtype)
+        self.hidden = [
+            (
+                (scale * rng.normal(size=(n_out, n_in))).astype(dtype),
+                rng.normal(size=n_out).astype(dtype),
+            )
+            for n_in, n_out in pairwise(widths)
+        ]
+        self.output = (scale * rng.normal(size=(n_labels, widths[-1]))).astype(dtype)
+        self.intercept = rng.normal(size=n_labels).astype(dtype)
+        total = self.targets.total_weight()
+        self.curvature = (SMOOTHNESS[self.targets.loss] * total).astype(dtype)
+        self.kept = np.empty((0, sum(widths)), dtype=np.uint8)
+        self.kept_factor = 1.25
+        if dropout:
+            self.kept = (rng.random((n_rows, sum(widths))) < 0.8).astype(np.uint8)
+
+    def run(self, *, batch_size=32, eta=0.5, eta_change=-0.002, n_threads=1, **rates):
+        """Parameters after an epoch of the kernel, and its loss."""
+        rates = RATES | rates
+        dtype = self.dtype
+        n_labels, width = self.output.shape
+        total = sum(self.widths)
+        E, U, b = (a.copy() for a in (self.embedding, self.output, self.intercept))
+        hidden = np.concatenate(
+            [a.reshape(-1) for pair in self.hidden for a in pair] + [np.empty(0, dtype)]
+        )
+        label_buffers = np.zeros((3 + n_threads, max(n_labels, total)), dtype)
+        label_buffers[0] = 1
+        n_blocks = -(-n_labels // kernel.LABEL_BLOCK)
+        buffers = (
+            np.full((2, batch_size, n_labels), np.nan, dtype),
+            label_buffers,
+            np.full((2, batch_size * total), np.nan, dtype),
+            np.full((n_blocks, batch_size, width), np.nan, dtype),
+            np.full((batch_size, width), np.nan, dtype),
+            np.full((batch_size, batch_size), np.nan, dtype),
+            np.full((2 + max(2, n_threads), batch_size), np.nan, dtype),
+            np.full(10_000, np.nan, dtype),
+            np.ones(3),
+        )
+        scale = np.ones(1)
+        loss = np.zeros(-(-n_labels // 16))
+        barrier = np.zeros(16, dtype=np.int64)
+
+        def epoch(thread):
+            kernel.mlp_epoch(
+                E, scale, hidden, U, b, np.array(self.widths), ACTIVATIONS[self.activation],
+                self.rows.data, self.rows.indices, self.rows.indptr, self.row_factor,
+                self.order, *self.shown, self.targets.label_sets.indices,
+                self.targets.label_weight, self.targets.row_weight, self.curvature,
+                self.kept, self.kept_factor, LOSSES[self.targets.loss],
+                self.targets.soft_target, eta, eta_change, rates["alpha"],
+                rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
+                rates["intercept_rate"], rates["largest_step"], rates["largest_change"],
+                thread, n_threads, barrier, *buffers, loss,
+            )  # fmt: skip
+
+        threads = [threading.Thread(target=epoch, args=(k,)) for k in range(n_threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return E * dtype.type(scale[0]), hidden, U, b, loss.sum()
+
+    def reference(self, *, batch_size=32, eta=0.5, eta_change=-0.002, **rates):
+        """The same by the twin."""
+        masks = np.ones((len(self.order), sum(self.widths)))
+        if len(self.kept):
+            masks = self.kept * self.kept_factor
+        E, hidden, U, b, loss = _reference_mlp.mlp_epoch(
+            self.embedding, self.hidden, self.output, self.intercept, self.rows, self.targets,
+            activation=self.activation, row_factor=self.row_factor, order=self.order,
+            shown=self.shown, curvature=self.curvature, masks=masks, batch_size=batch_size,
+            eta=eta, eta_change=eta_change, **(RATES | rates),
+        )  # fmt: skip
+        flat = [a.reshape(-1) for pair in hidden for a in pair]
+        return E, np.concatenate([*flat, np.empty(0)]), U, b, loss
+
+    def loss(self, embedding, hidden, output, intercept):
+        """Sum of the losses of all rows."""
+        X = to_dense(self.rows) * self.row_factor[:, None]
+        layers, start = [], 0
+        for n_in, n_out in pairwise(self.widths):
+            stop = start + n_in * n_out
+            weights = hidden[start:stop].reshape(n_out, n_in)
+            layers.append((weights, hidden[stop : stop + n_out]))
+            start = stop + n_out
+        total = 0.0
+        for i in range(len(X)):
+            part = slice(self.shown[0][i], self.shown[1][i])
+            labels = self.targets.label_sets.indices[part]
+            if self.targets.softmax and not len(labels):
+                continue
+            masks = [1.0] * len(self.widths)
+            outputs, _ = _reference_mlp.forward(X[i], embedding, layers, self.activation, masks)
+            z = output @ outputs[-1] + intercept
+            total += row_loss(
+                z, labels, np.ones(len(labels)), loss=self.targets.loss,
+                soft_target=self.targets.soft_target,
+            )  # fmt: skip
+        return total
+
+
+def assert_same(found, expected, rtol, atol):
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(("reduction", "loss"), FORMS)
+@pytest.mark.parametrize("weights", [False, True])
+def test_epoch_is_the_references(reduction, loss, weights):
+    problem = Problem(reduction=reduction, loss=loss, weights=weights)
+    assert_same(problem.run(), problem.reference(), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("reduction", ["pick_one", "one_vs_rest"])
+def test_hidden_layers(activation, dropout, reduction):
+    problem = Problem(
+        activation=activation, dropout=dropout, reduction=reduction, widths=(5, 7, 6)
+    )
+    assert_same(problem.run(), problem.reference(), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 17, 33, 64, 128])
+@pytest.mark.parametrize("n_labels", [2, 16, 128, 300])
+def test_batch_sizes(batch_size, n_labels):
+    problem = Problem(n_labels=n_labels, dropout=True)
+    options = {"batch_size": batch_size}
+    assert_same(problem.run(**options), problem.reference(**options), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("dense", [False, True])
+def test_types(dtype, index_dtype, dense):
+    problem = Problem(dtype=dtype, index_dtype=index_dtype, dense=dense, widths=(20, 4))
+    tolerance = (1e-4, 1e-5) if dtype == "float32" else (1e-9, 1e-11)
+    assert_same(problem.run(), problem.reference(), *tolerance)
+
+
+def test_steps_and_changes_are_bounded():
+    problem = Problem(widths=(6, 5))
+    options = {"eta": 300.0, "largest_change": 0.001}
+    found = problem.run(**options)
+    assert_same(found, problem.reference(**options), 1e-7, 1e-9)
+    start = np.concatenate([a.reshape(-1) for pair in problem.hidden for a in pair])
+    moved = np.linalg.norm(problem.run(batch_size=70, alpha=0.0, **options)[1] - start)
+    assert moved <= 0.00101 * np.linalg.norm(start)
+
+
+@pytest.mark.parametrize("reduction", ["pick_one", "one_vs_rest"])
+@pytest.mark.parametrize("widths", [(33,), (40, 24)])
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_change_no_bit(reduction, widths, n_threads):
+    problem = Problem(
+        reduction=reduction, widths=widths, n_labels=500, n_rows=300, dtype="float32"
+    )
+    single = problem.run()
+    for a, b in zip(single, problem.run(n_threads=n_threads), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("reduction", "loss"), FORMS)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_gradients_are_finite_differences(reduction, loss, activation):
+    """One batch with tiny steps moves every parameter against its gradient."""
+    problem = Problem(
+        reduction=reduction, loss=loss, n_rows=9, n_labels=5, widths=(4, 3, 3),
+        activation=activation, seed=3,
+    )  # fmt: skip
+    if reduction == "pick_all_normalized":
+        problem.targets = Targets.build(
+            problem.targets.label_sets, reduction="pick_all", loss=loss, sample_weight=None,
+            class_weight=None, dtype="float64",
+        )  # fmt: skip
+    eta = 1e-9
+    start = problem.reference(eta=0.0, eta_change=0.0, alpha=0.0)[:4]
+    after = problem.run(
+        eta=eta, eta_change=0.0, alpha=0.0, batch_size=16, embedding_rate=1.0, hidden_rate=1.0,
+        output_rate=1.0, intercept_rate=1.0,
+    )[:4]  # fmt: skip
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        for position in rng.integers(0, start[k].size, 6):
+            h = 1e-6
+            values = []
+            for sign in (1, -1):
+                moved = [a.copy() for a in start]
+                moved[k].reshape(-1)[position] += sign * h
+                values.append(problem.loss(*moved))
+            slope = (values[0] - values[1]) / (2 * h)
+            step = (after[k] - start[k]).reshape(-1)[position] / -eta
+            assert step == pytest.approx(slope, rel=1e-4, abs=1e-5)

@@ -1,0 +1,335 @@
+"""MultiLabelMLPClassifier."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.metrics import f1_score
+from sklearn.pipeline import make_pipeline
+
+from conftest import best_micro_jaccard
+from skmultireduce import MultiLabelMLPClassifier
+from skmultireduce._ranking_metrics import precision_at_k_score, recall_at_k_score
+from skmultireduce._targets import REDUCTIONS
+
+LOSSES = [(reduction, "log_loss") for reduction in REDUCTIONS]
+LOSSES += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
+
+
+def topics(n_rows=400, n_labels=6, seed=0, n_words=60):
+    """Counts of words whose topics are the labels, and the labels."""
+    rng = np.random.default_rng(seed)
+    words = rng.dirichlet(np.full(n_words, 0.1), n_labels)
+    y = (rng.random((n_rows, n_labels)) < 0.3).astype(int)
+    y[np.arange(n_rows), rng.integers(0, n_labels, n_rows)] = 1
+    X = rng.poisson(15 * (y @ words) / y.sum(axis=1, keepdims=True))
+    X[X.sum(axis=1) == 0, 0] = 1
+    return sp.csr_array(X.astype(np.float64)), y
+
+
+def small(**options):
+    return MultiLabelMLPClassifier(**({"embedding_dim": 12, "random_state": 0} | options))
+
+
+def parameters(model):
+    return [model.embedding_, *model.coefs_, *model.intercepts_]
+
+
+def assert_same_bits(first, second):
+    for a, b in zip(parameters(first), parameters(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("reduction", "loss"), LOSSES)
+@pytest.mark.parametrize("hidden", [(), (10,)])
+def test_learns(reduction, loss, hidden):
+    X, y = topics()
+    X_test, y_test = topics(seed=0, n_rows=600)
+    X_test, y_test = X_test[400:], y_test[400:]
+    model = small(reduction=reduction, loss=loss, hidden_layer_sizes=hidden, max_iter=60)
+    model.fit(X, y)
+    chance = best_micro_jaccard(y_test, np.tile(y.mean(axis=0), (len(y_test), 1)))
+    assert best_micro_jaccard(y_test, model.decision_function(X_test)) > chance + 0.1
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "identity"])
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+def test_scores_are_the_network(activation, pooling):
+    X, y = topics(50)
+    model = small(
+        hidden_layer_sizes=(7, 5), activation=activation, pooling=pooling, dtype="float64"
+    ).fit(X, y)
+    a = X.toarray()
+    if pooling == "mean":
+        a = a / np.abs(a).sum(axis=1, keepdims=True)
+    a = a @ model.embedding_
+    np.testing.assert_allclose(model.transform(X), a)
+    function = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh, "identity": lambda v: v}
+    for k in range(3):
+        a = a @ model.coefs_[k] + model.intercepts_[k]
+        if k < 2:
+            a = function[activation](a)
+    np.testing.assert_allclose(model.decision_function(X), a, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(model.predict_proba(X), softmax(a, axis=1))
+    np.testing.assert_array_equal(model.predict(X).argmax(axis=1), a.argmax(axis=1))
+
+
+def test_sigmoid_probabilities():
+    X, y = topics(50)
+    model = small(reduction="one_vs_rest", dtype="float64").fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), expit(model.decision_function(X)))
+
+
+def test_dense_and_sparse_rows_agree():
+    X, y = topics(80)
+    model = small(dtype="float64").fit(X, y)
+    dense = small(dtype="float64").fit(X.toarray(), y)
+    assert model.batch_size_ == dense.batch_size_
+    np.testing.assert_allclose(dense.predict_proba(X), model.predict_proba(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+def test_rescaling_changes_nothing(pooling):
+    X, y = topics(80)
+    first = small(pooling=pooling, dtype="float64").fit(X, y)
+    second = small(pooling=pooling, dtype="float64").fit(1000 * X, y)
+    np.testing.assert_allclose(first.predict_proba(X), second.predict_proba(1000 * X), rtol=1e-6)
+
+
+def test_identity_embeddings_are_the_linear_model():
+    """With frozen identity embeddings the output weights take the linear model's steps."""
+    X, y = topics(120)
+    n_features = X.shape[1]
+    model = small(
+        pooling="sum", embedding_init=np.eye(n_features), freeze_embeddings=True, eta0=1e-3,
+        fit_intercept=False, dtype="float64", shuffle=False, max_iter=1,
+        reduction="pick_all_normalized", learning_rate="constant",
+    ).fit(X, y)  # fmt: skip
+    rate = 1e-3 / np.mean(np.sum(X.toarray() ** 2, axis=1))
+    W = np.zeros((n_features, y.shape[1]))
+    for x, target in zip(X.toarray(), y, strict=True):
+        W -= rate * np.outer(x, softmax(x @ W) - target / target.sum())
+    np.testing.assert_allclose(model.coefs_[-1], W, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("reduction", ["pick_one", "one_vs_rest"])
+@pytest.mark.parametrize("options", [{}, {"hidden_layer_sizes": (20,), "dropout": 0.2}])
+def test_same_bits_for_any_n_jobs(reduction, options):
+    X, y = topics(200, n_labels=300)
+    models = [
+        small(reduction=reduction, embedding_dim=40, n_jobs=n, max_iter=3, **options).fit(X, y)
+        for n in (1, 2)
+    ]
+    assert_same_bits(*models)
+    np.testing.assert_array_equal(*(model.predict_proba(X) for model in models))
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.3, "alpha": 1e-3}])
+def test_resumed_streamed_and_pickled_runs(options):
+    X, y = topics(100)
+    whole = small(max_iter=6, **options).fit(X, y)
+    again = small(max_iter=6, **options).fit(X, y)
+    assert_same_bits(whole, again)
+    stream = small(max_iter=6, **options)
+    for _ in range(3):
+        stream.partial_fit(X, y)
+    stream = pickle.loads(pickle.dumps(stream))
+    for _ in range(3):
+        stream.partial_fit(X, y)
+    assert_same_bits(whole, stream)
+
+
+@pytest.mark.parametrize("eta0", [1e-3, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize(("reduction", "loss"), LOSSES)
+@pytest.mark.parametrize("hidden", [(), (10,)])
+def test_no_step_diverges(eta0, reduction, loss, hidden):
+    X, y = topics(150)
+    model = small(
+        eta0=eta0, reduction=reduction, loss=loss, hidden_layer_sizes=hidden, max_iter=5
+    ).fit(X, y)
+    assert np.all(np.isfinite(model.decision_function(X)))
+
+
+def test_alpha_shrinks_and_dropout_differs():
+    X, y = topics(150)
+    plain = small().fit(X, y)
+    shrunk = small(alpha=0.1).fit(X, y)
+    assert np.linalg.norm(shrunk.embedding_) < 0.5 * np.linalg.norm(plain.embedding_)
+    assert np.linalg.norm(shrunk.coefs_[-1]) < 0.5 * np.linalg.norm(plain.coefs_[-1])
+    dropped = small(dropout=0.5).fit(X, y)
+    assert dropped.loss_curve_[-1] > plain.loss_curve_[-1]
+
+
+def test_early_stopping_and_average():
+    X, y = topics(300)
+    model = small(early_stopping=True, n_iter_no_change=3, max_iter=100).fit(X, y)
+    assert model.n_iter_ < 100
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    mean = small(average=True, max_iter=3, alpha=1e-3, hidden_layer_sizes=(4,)).fit(X, y)
+    np.testing.assert_array_equal(mean._mean_output, mean.coefs_[-1].T)
+    assert np.any(mean._mean_output != mean._output)
+
+
+def test_1d_classes():
+    X, y = topics(200)
+    names = np.array(list("abcdef"))[y.argmax(axis=1)]
+    model = small(max_iter=60).fit(X, names)
+    assert f1_score(names, model.predict(X), average="micro") > 0.5
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+
+
+# ------------------------------------------------------------------- embeddings
+def test_frozen_embeddings_stay():
+    X, y = topics(100)
+    given = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    model = small(embedding_init=given, freeze_embeddings=True).fit(X, y)
+    np.testing.assert_array_equal(model.embedding_, given)
+    assert model.transform(X).shape == (100, 5)
+    moved = small(embedding_init=given, max_iter=1).fit(X, y)
+    assert np.any(moved.embedding_ != given)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("freeze", [False, True])
+def test_size_of_given_vectors_does_not_matter(size, freeze):
+    X, y = topics(100)
+    given = np.random.default_rng(0).normal(size=(60, 5))
+    options = {"freeze_embeddings": freeze, "dtype": "float64", "max_iter": 3}
+    first = small(embedding_init=given, **options).fit(X, y)
+    second = small(embedding_init=size * given, **options).fit(X, y)
+    np.testing.assert_allclose(first.predict_proba(X), second.predict_proba(X), rtol=1e-6)
+
+
+def test_mapping_of_words():
+    docs = ["red wine", "white wine", "white bread", "wine"]
+    y = np.array([[1, 0], [1, 0], [0, 1], [1, 0]])
+    vectorizer = CountVectorizer().fit(docs)
+    names = vectorizer.get_feature_names_out()
+    vectors = {"wine": [1.0, 2.0, 3.0], "bread": [3.0, 2.0, 1.0], "rice": [0.0, 0.0, 0.0]}
+    model = small(embedding_init=vectors, feature_names=names, freeze_embeddings=True)
+    model.fit(vectorizer.transform(docs), y)
+    for name in ("wine", "bread"):
+        np.testing.assert_array_equal(model.embedding_[list(names).index(name)], vectors[name])
+    assert np.all(np.isfinite(model.embedding_))
+    assert np.any(model.embedding_[list(names).index("red")] != 0)
+
+
+def test_pretrained_vectors_beat_random_ones():
+    X, y = topics(2000, n_labels=10, n_words=400)
+    teacher = small(dtype="float64", max_iter=60).fit(X[:1000], y[:1000])
+    scores = []
+    random = np.random.default_rng(0).normal(size=teacher.embedding_.shape)
+    for vectors in (teacher.embedding_, random):
+        model = small(embedding_init=vectors, freeze_embeddings=True).fit(
+            X[1000:1200], y[1000:1200]
+        )
+        scores.append(best_micro_jaccard(y[1200:], model.predict_proba(X[1200:])))
+    assert scores[0] > scores[1] + 0.03
+
+
+def test_export_is_word2vec_text(tmp_path):
+    X, y = topics(50)
+    model = small().fit(X, y)
+    names = [f"wörd{k}" for k in range(60)]
+    model.export_vectors(tmp_path / "v.txt", names)
+    lines = (tmp_path / "v.txt").read_text(encoding="utf-8").split("\n")
+    assert lines[0] == "60 12"
+    assert lines[-1] == ""
+    assert [line.split(" ")[0] for line in lines[1:-1]] == names
+    vectors = np.array([line.split(" ")[1:] for line in lines[1:-1]], dtype=np.float32)
+    np.testing.assert_array_equal(vectors, model.embedding_)
+    with pytest.raises(ValueError, match="feature_names has 3 names"):
+        model.export_vectors(tmp_path / "v.txt", ["a", "b", "c"])
+    with pytest.raises(ValueError, match="white space"):
+        model.export_vectors(tmp_path / "v.txt", ["a b", *names[1:]])
+    with pytest.raises(ValueError, match="no names"):
+        model.export_vectors(tmp_path / "v.txt")
+
+
+def test_as_a_transformer_in_a_pipeline():
+    X, y = topics(60)
+    model = small().fit(X, y)
+    assert model.get_feature_names_out()[0] == "multilabelmlpclassifier0"
+    pipeline = make_pipeline(clone(model), small(hidden_layer_sizes=(4,), pooling="sum"))
+    assert pipeline.fit(X, y).predict_proba(X).shape == y.shape
+
+
+# ----------------------------------------------------------------------- errors
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes"),
+        ({"hidden_layer_sizes": [2.5]}, "hidden_layer_sizes"),
+        ({"freeze_embeddings": True}, "embedding_init"),
+        ({"embedding_init": np.ones((3, 2))}, "60 features"),
+        ({"embedding_init": np.full((60, 2), np.nan)}, "finite"),
+        ({"embedding_init": {}}, "empty mapping"),
+        ({"embedding_init": {"a": [1.0]}}, "feature_names"),
+        ({"embedding_init": {"a": [1.0]}, "feature_names": ["a"]}, "1 names"),
+        ({"embedding_init": {"a": [1.0]}, "feature_names": ["b"] * 60}, "none of the features"),
+        ({"embedding_init": {"a": [np.inf]}, "feature_names": ["a"] * 60}, "not finite"),
+        (
+            {"embedding_init": {"a": [1.0], "b": [1.0, 2.0]}, "feature_names": ["a", "b"] * 30},
+            "same length",
+        ),
+        ({"loss": "squared_hinge"}, "one-vs-rest"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_errors_name_the_argument(options, message):
+    X, y = topics(20)
+    with pytest.raises(ValueError, match=message):
+        small(**options).fit(X, y)
+
+
+def test_unfitted():
+    with pytest.raises(NotFittedError):
+        small().transform(np.ones((2, 3)))
+
+
+# ---------------------------------------------------------------------- quality
+def cooking_counts(paths):
+    from skmultireduce.datasets import read_fasttext
+
+    train = read_fasttext(paths[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        test = read_fasttext(paths[1], target_names=train.target_names)
+    counts = CountVectorizer(token_pattern=r"\S+", lowercase=False)
+    X = counts.fit_transform(train.data)
+    return X, train.target, counts.transform(test.data), test.target
+
+
+def test_cooking_as_good_as_fasttext(cooking_files):
+    X, y, X_test, y_test = cooking_counts(cooking_files)
+    scores = np.mean(
+        [
+            [
+                precision_at_k_score(y_test, proba, k=1),
+                recall_at_k_score(y_test, proba, k=5, average="micro"),
+            ]
+            for proba in (
+                MultiLabelMLPClassifier(random_state=seed).fit(X, y).predict_proba(X_test)
+                for seed in (0, 1)
+            )
+        ],
+        axis=0,
+    )
+    assert scores[0] >= 0.57
+    assert scores[1] >= 0.55
+
+
+def test_cooking_tuned_beats_fasttext(cooking_files):
+    X, y, X_test, y_test = cooking_counts(cooking_files)
+    tfidf = TfidfTransformer(sublinear_tf=True)
+    model = MultiLabelMLPClassifier(pooling="sum", alpha=1e-4, dropout=0.5, random_state=0)
+    model.fit(tfidf.fit_transform(X), y)
+    assert best_micro_jaccard(y_test, model.predict_proba(tfidf.transform(X_test))) >= 0.31
