@@ -83,6 +83,7 @@ html_title = "skmultireduce"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = {name: [] for name in ("index", "start", "legitimate")}
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
