@@ -5,11 +5,16 @@ No flag here depends on the machine that builds: SIMD variants are chosen at run
 through the usual ``CFLAGS`` and ``LDFLAGS``.
 """
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+
+# For tests of the kernels only (tools/sanitize.sh): slow, and an error in a kernel then is
+# a message on stderr.
+BOUNDSCHECK = os.environ.get("SKMULTIREDUCE_BOUNDSCHECK", "0") == "1"
 
 KERNELS = Path("skmultireduce") / "_kernels"
 
@@ -49,7 +54,7 @@ setup(
         extensions,
         compiler_directives={
             "language_level": "3",
-            "boundscheck": False,
+            "boundscheck": BOUNDSCHECK,
             "wraparound": False,
             "cdivision": True,
             "initializedcheck": False,

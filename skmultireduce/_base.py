@@ -32,6 +32,7 @@ from skmultireduce._kernels import linear as _kernel
 from skmultireduce._label_sets import LabelSets, Target, read_labels
 from skmultireduce._sampling import row_order
 from skmultireduce._schedule import LEARNING_RATES, Patience, epoch_steps
+from skmultireduce._state import VersionedState
 from skmultireduce._stratify import stratified_holdout
 from skmultireduce._targets import (
     ONE_VS_REST,
@@ -83,7 +84,7 @@ def _has_proba(estimator: Any) -> bool:
     return True
 
 
-class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Loop over epochs and predictions of the SGD estimators; not for direct use."""
 
     _parameter_constraints: dict = {
@@ -541,17 +542,25 @@ class BaseSGDMultiLabel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _block_scores(self, rows: Rows, block: slice, proba: bool) -> np.ndarray:
         out = np.empty((block.stop - block.start, self._n_labels), dtype=self.dtype)
-        self._scores(rows, block.start, block.stop, out)
+        self._finite_scores(rows, block, out)
         if proba:
             self._to_probabilities(out)
         return out
+
+    def _finite_scores(self, rows: Rows, block: slice, out: np.ndarray) -> None:
+        self._scores(rows, block.start, block.stop, out)
+        if not np.isfinite(np.sum(out, dtype=np.float64)):
+            raise ValueError(
+                f"The scores of some rows of X overflow {self.dtype}. Scale X as in training, "
+                "or set dtype='float64'."
+            )
 
     def _all_scores(self, rows: Rows, proba: bool) -> np.ndarray:
         out = np.empty((rows.shape[0], self._n_labels), dtype=self.dtype)
 
         def fill(block: slice) -> None:
             part = out[block]
-            self._scores(rows, block.start, block.stop, part)
+            self._finite_scores(rows, block, part)
             if proba:
                 self._to_probabilities(part)
                 # float32 rounds to 0 and 1 what is strictly between.

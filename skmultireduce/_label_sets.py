@@ -16,6 +16,9 @@ from sklearn.utils._sparse import _align_api_if_sparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
+from skmultireduce._naming import naming
+from skmultireduce._sparse import check_sparse
+
 __all__ = ["LabelSets", "Target", "read_labels"]
 
 
@@ -120,11 +123,13 @@ class Target:
         if self.kind == "multiclass":
             return self.classes[indices]
         # bool and ints count up to 1; other types take the value as it is.
-        out = sp.csr_array(
-            (np.ones(len(indices), dtype=self.dtype), indices, indptr),
-            shape=(len(indptr) - 1, self.n_labels),
-        )
-        return _align_api_if_sparse(out) if self.sparse else out.toarray()
+        shape = (len(indptr) - 1, self.n_labels)
+        if self.sparse:
+            values = np.ones(len(indices), dtype=self.dtype)
+            return _align_api_if_sparse(sp.csr_array((values, indices, indptr), shape=shape))
+        out = np.zeros(shape, dtype=self.dtype)
+        out[np.repeat(np.arange(shape[0]), np.diff(indptr)), indices] = 1
+        return out
 
 
 def read_labels(
@@ -169,14 +174,15 @@ def read_labels(
         raise ValueError(
             f"requires {input_name} to be passed, but the target {input_name} is None."
         )
-    if sp.issparse(y):
-        label_sets, found = _read_sparse(y, allow_weights, input_name)
-    else:
-        y = _as_array(y, input_name)
-        if y.ndim == 2 and y.shape[1] > 1:
-            label_sets, found = _read_dense(y, allow_weights, input_name)
+    with naming(input_name):
+        if sp.issparse(y):
+            label_sets, found = _read_sparse(y, allow_weights, input_name)
         else:
-            return _read_classes(y, target, classes, allow_multiclass, input_name)
+            y = _as_array(y, input_name)
+            if y.ndim == 2 and y.shape[1] > 1:
+                label_sets, found = _read_dense(y, allow_weights, input_name)
+            else:
+                return _read_classes(y, target, classes, allow_multiclass, input_name)
     if target is None:
         return label_sets, found
     if target.kind != "multilabel" or target.n_labels != found.n_labels:
@@ -286,16 +292,8 @@ def _read_sparse(y: Any, allow_weights: bool, input_name: str) -> tuple[LabelSet
             "(bool, int or float) is needed."
         )
     dtype = _output_dtype(y.dtype)
+    check_sparse(y, input_name)
     csr = y.tocsr()
-    if len(csr.indices) and (
-        csr.indices.min() < 0
-        or csr.indices.max() >= csr.shape[1]
-        or np.any(np.diff(csr.indptr) < 0)
-    ):
-        raise ValueError(
-            f"{input_name} is a corrupt sparse matrix: column indices outside of "
-            f"[0, {csr.shape[1]}) or decreasing row offsets."
-        )
     canonical = csr.has_canonical_format
     if not canonical or np.any(csr.data == 0):
         # A copy, so that the caller's matrix stays as it is; in float64, so that
@@ -303,9 +301,11 @@ def _read_sparse(y: Any, allow_weights: bool, input_name: str) -> tuple[LabelSet
         csr = csr.astype(np.float64, copy=True)
         csr.sum_duplicates()
         csr.eliminate_zeros()
-    values = _check_values(csr.data, allow_weights, input_name)
+    # The buffers of a sliced or pruned matrix may be longer than it is.
+    nnz = int(csr.indptr[-1])
+    values = _check_values(csr.data[:nnz], allow_weights, input_name)
     label_sets = LabelSets(
-        csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.shape[1], values
+        csr.indptr.astype(np.int64), csr.indices[:nnz].astype(np.int32), csr.shape[1], values
     )
     return label_sets, _multilabel(csr.shape[1], True, dtype)
 

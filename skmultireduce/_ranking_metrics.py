@@ -13,6 +13,8 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
 
 from ._label_sets import LabelSets, read_labels
+from ._naming import naming
+from ._sparse import check_sparse
 from ._validation import iter_row_blocks, read_sample_weight
 
 __all__ = ["precision_at_k_score", "recall_at_k_score"]
@@ -207,9 +209,11 @@ def _read(
             "y_true is 1-D, a multi-label indicator of shape (n_samples, n_labels) is needed. "
             "For classes use sklearn.metrics.top_k_accuracy_score."
         )
-    y_score = check_array(
-        y_score, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="y_score"
-    )
+    check_sparse(y_score, "y_score")
+    with naming("y_score"):
+        y_score = check_array(
+            y_score, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="y_score"
+        )
     shape = (label_sets.n_rows, label_sets.n_labels)
     if y_score.shape != shape:
         raise ValueError(

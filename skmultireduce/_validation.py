@@ -20,6 +20,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmultireduce._naming import naming
+from skmultireduce._sparse import check_sparse
+
 __all__ = [
     "Rows",
     "indexable_rows",
@@ -123,8 +126,9 @@ def read_X(  # noqa: N802
     -------
     rows : Rows
     """
+    check_sparse(X, "X")
     # Values beyond the range of `dtype` become infinite, and infinity is rejected.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), naming("X"):
         X = validate_data(
             estimator,
             X,
@@ -142,13 +146,6 @@ def to_rows(X: Any) -> Rows:
     """`Rows` of a validated dense C-ordered array or CSR matrix."""
     if not sp.issparse(X):
         return Rows(X.reshape(-1), _NO_INDEX, _NO_OFFSET, X.shape)
-    if X.nnz and (
-        X.indices.min() < 0 or X.indices.max() >= X.shape[1] or np.any(np.diff(X.indptr) < 0)
-    ):
-        raise ValueError(
-            "X is a corrupt sparse matrix: column indices outside of "
-            f"[0, {X.shape[1]}) or decreasing row offsets."
-        )
     if not X.has_canonical_format:
         # Sorted, without duplicates: results then do not depend on the container that X
         # came in. On a copy, the caller's matrix stays as it is.
@@ -189,7 +186,10 @@ def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) ->
     if sample_weight is None:
         return None
     like = np.empty((n_rows, 0)) if n_rows is not None else X
-    return _check_sample_weight(sample_weight, like, dtype=np.float64, ensure_non_negative=True)
+    with naming("sample_weight"):
+        return _check_sample_weight(
+            sample_weight, like, dtype=np.float64, ensure_non_negative=True
+        )
 
 
 def iter_row_blocks(
@@ -220,11 +220,13 @@ def iter_row_blocks(
 def indexable_rows(X: Any) -> Any:
     """X in a form whose rows can be sliced (lists and COO cannot)."""
     if sp.issparse(X):
+        check_sparse(X, "X")
         return X if X.format in ("csr", "lil") else X.tocsr()
     if hasattr(X, "iloc") or hasattr(X, "__array__") or hasattr(X, "shape"):
         return X
-    _num_samples(X)
-    return X if isinstance(X, list) else check_array(X, dtype=None)
+    with naming("X"):
+        _num_samples(X)
+        return X if isinstance(X, list) else check_array(X, dtype=None)
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:

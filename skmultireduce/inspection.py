@@ -18,6 +18,8 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from ._naming import naming
+
 __all__ = ["Contribution", "FeatureWeight", "TopFeaturesDisplay", "explain_row", "top_features"]
 
 
@@ -638,9 +640,11 @@ def _as_one_row(x: Any) -> Any:
         x = x.to_frame().T.infer_objects()
     elif np.ndim(x) == 1 and np.asarray(x).dtype.kind in "biuf":
         x = np.reshape(x, (1, -1))
-    if _num_samples(x) != 1:
+    with naming("x"):
+        n_rows = _num_samples(x)
+    if n_rows != 1:
         raise ValueError(
-            f"x should be one row, but has {_num_samples(x)}. Pass X[[i]], X.iloc[[i]] or a "
+            f"x should be one row, but has {n_rows}. Pass X[[i]], X.iloc[[i]] or a "
             "single text."
         )
     return x

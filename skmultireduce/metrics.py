@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 
 from ._cutoff import Pool, ScoreMap, array_blocks, curve
 from ._label_sets import read_labels
+from ._naming import naming
 from ._ranking_metrics import precision_at_k_score, recall_at_k_score
 from ._validation import read_sample_weight
 
@@ -18,7 +19,8 @@ __all__ = ["jaccard_threshold_curve", "precision_at_k_score", "recall_at_k_score
 def _score_pool(y_true: Any, y_score: Any, sample_weight: Any) -> Pool:
     """Truth and scores, checked, for the search functions."""
     label_sets, _ = read_labels(y_true, allow_multiclass=False, input_name="y_true")
-    y_score = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
+    with naming("y_score"):
+        y_score = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
     if y_score.shape != (label_sets.n_rows, label_sets.n_labels):
         raise ValueError(
             f"y_score has shape {y_score.shape}, but y_true has shape "

@@ -31,6 +31,7 @@ from sklearn.model_selection import (
 from sklearn.utils import check_random_state, indexable
 
 from skmultireduce._label_sets import LabelSets, read_labels
+from skmultireduce._sparse import check_sparse
 from skmultireduce._stratify import assign_folds
 
 __all__ = ["MultilabelStratifiedKFold", "MultilabelStratifiedShuffleSplit"]
@@ -275,6 +276,7 @@ def _read(splitter: Any, X: Any, y: Any, groups: Any) -> tuple[Any, Any, LabelSe
             UserWarning,
             stacklevel=3,
         )
-    X, y = indexable(X, y)
     label_sets, target = read_labels(y, allow_weights=True)
+    check_sparse(X, "X")
+    X, y = indexable(X, y)
     return X, y, label_sets if target.kind == "multilabel" else None

@@ -43,6 +43,8 @@ from sklearn.utils.validation import (
 from ._fmeasure import f_optimal_sets
 from ._label_sets import LabelSets, read_labels
 from ._sampling import draw_labels
+from ._sparse import check_sparse
+from ._state import VersionedState, forgets_on_error, restores_on_error
 from ._validation import indexable_rows, iter_row_blocks, read_sample_weight
 
 __all__ = ["MultiClassReduction"]
@@ -95,6 +97,16 @@ def _take(X: Any, rows: np.ndarray) -> Any:
     if len(rows) == n_rows and np.array_equal(rows, np.arange(n_rows)):
         return X
     return _safe_indexing(X, rows)
+
+
+def _finite_proba(estimator: Any, X: Any) -> np.ndarray:
+    proba = estimator.predict_proba(X)
+    if not np.all(np.isfinite(proba)):
+        raise ValueError(
+            f"{type(estimator).__name__}.predict_proba gives NaN for rows of X: its numbers "
+            "over- or underflow. Scale X, drop constant features, or choose another estimator."
+        )
+    return proba
 
 
 def _open_unit_interval(proba: np.ndarray) -> np.ndarray:
@@ -218,7 +230,7 @@ def _has_joint(self: Any) -> bool:
     return True
 
 
-class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Multi-label classification with any multi-class classifier.
 
     Rows with several labels become examples of a multi-class problem. What its
@@ -391,6 +403,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @forgets_on_error
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any
     ) -> MultiClassReduction:
@@ -427,6 +440,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @available_if(_has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=False)
+    @restores_on_error
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, **fit_params: Any
     ) -> MultiClassReduction:
@@ -820,7 +834,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _class_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes `_codes`, float64 or float32."""
-        proba = self.estimator_.predict_proba(X)
+        proba = _finite_proba(self.estimator_, X)
         if proba.shape[1] == len(self._codes):
             return proba
         # A classifier may know fewer classes, if resampling left none of a rare one.
@@ -846,8 +860,8 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _size_proba(self, X: Any) -> np.ndarray:
         out = np.zeros((_num_samples(X), len(self.sizes_)))
-        out[:, self._seen_sizes[self.size_estimator_.classes_]] = (
-            self.size_estimator_.predict_proba(X)
+        out[:, self._seen_sizes[self.size_estimator_.classes_]] = _finite_proba(
+            self.size_estimator_, X
         )
         return out
 
@@ -902,6 +916,7 @@ class MultiClassReduction(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _blocks(self, X: Any, bytes_per_row: float) -> list:
         """Pieces of X, X itself if the work fits into memory at once."""
         check_is_fitted(self)
+        check_sparse(X, "X")
         n_rows = _num_samples(X)
         blocks = list(iter_row_blocks(n_rows, bytes_per_row))
         if len(blocks) <= 1:

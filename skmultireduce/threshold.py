@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -22,6 +23,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import f1_score, get_scorer, get_scorer_names, jaccard_score
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils._repr_html.estimator import _VisualBlock
@@ -51,6 +53,8 @@ from ._cutoff import (
     search_quantiles,
 )
 from ._label_sets import LabelSets, Target, read_labels
+from ._sparse import check_sparse
+from ._state import VersionedState, forgets_on_error
 from ._validation import indexable_rows, iter_row_blocks, read_sample_weight
 
 __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
@@ -77,6 +81,7 @@ def _estimator_scores(
     Decision values of the labels in `never` become ``-inf``: for a label without positives
     OneVsRestClassifier says 0, which is above the decision values of most true labels.
     """
+    check_sparse(X, "X")
     scores = getattr(estimator, method)(X)
     if isinstance(scores, list | tuple):
         classes = getattr(estimator, "classes_", None)
@@ -169,14 +174,17 @@ def _score_blocks(
 
 
 def _wide_enough(y: Any) -> Any:
-    """Y in a type that can hold the number of its labels.
+    """Y in a native type that can hold the number of its labels.
 
     Some classifiers number labels in y's own type, which wraps around beyond 127 for int8.
     """
     dtype = getattr(y, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "iu" and np.iinfo(dtype).max < y.shape[1]:
-        return y.astype(np.int64)
-    return y
+    if not isinstance(dtype, np.dtype):
+        return y
+    narrow = dtype.kind in "iu" and np.iinfo(dtype).max < y.shape[1]
+    # SciPy makes no sparse matrix of these, which scikit-learn's binarizers need.
+    foreign = dtype.kind == "O" or not dtype.isnative or dtype == np.float16
+    return y.astype(np.int64) if narrow or foreign else y
 
 
 def _fit_estimator(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
@@ -184,7 +192,7 @@ def _fit_estimator(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]) -
     try:
         return estimator.fit(X, y, **fit_params)
     except (TypeError, ValueError) as error:
-        if not sp.issparse(y) or "sparse" not in str(error).lower():
+        if not sp.issparse(y) or not re.search("sparse|csr", str(error).lower()):
             raise
         try:
             return clone(estimator).fit(X, y.toarray(), **fit_params)
@@ -212,10 +220,22 @@ def _fit_fold(
             context.call_on_fit_task_end(estimator=caller, X=X_train, y=y_train)
 
 
+def _has_method(estimator: Any, name: str) -> bool:
+    """Whether the estimator has the method.
+
+    OneVsRestClassifier says so if the model of its first label has it, which for a label
+    that all rows share has other methods than the rest.
+    """
+    one_vs_rest = isinstance(estimator, OneVsRestClassifier)
+    parts = getattr(estimator, "estimators_", ()) if one_vs_rest else ()
+    return hasattr(estimator, name) and all(hasattr(part, name) for part in parts)
+
+
 def _inner_has(name: str) -> Callable[[Any], bool]:
     def check(self: Any) -> bool:
-        getattr(getattr(self, "estimator_", self.estimator), name)
-        return True
+        estimator = getattr(self, "estimator_", self.estimator)
+        getattr(estimator, name)
+        return _has_method(estimator, name)
 
     return check
 
@@ -228,7 +248,9 @@ def _has_decision(self: Any) -> bool:
     return _inner_has("decision_function")(self)
 
 
-class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class _BaseThreshold(
+    VersionedState, CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_score_map``, ``_cutoff``."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -248,17 +270,18 @@ class _BaseThreshold(CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, 
                 "Lower min_labels or raise max_labels."
             )
 
-    def _method(self, estimator: Any) -> str:
+    def _method(self, *estimators: Any) -> str:
+        """Name of the first method that all of them have."""
         names = (
             ("predict_proba", "decision_function")
             if self.response_method == "auto"
             else (self.response_method,)
         )
         for name in names:
-            if hasattr(estimator, name):
+            if all(_has_method(estimator, name) for estimator in estimators):
                 return name
         raise AttributeError(
-            f"{type(estimator).__name__} has none of {', '.join(names)}. Choose another "
+            f"{type(self.estimator).__name__} has none of {', '.join(names)}. Choose another "
             "response_method or estimator."
         )
 
@@ -471,6 +494,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
+    @forgets_on_error
     def fit(self, X: Any, y: Any, **params: Any) -> FixedThresholdMultiLabel:
         """Fit the inner estimator.
 
@@ -490,8 +514,8 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         _raise_for_params(params, self, None)
         self._check_limits()
         routed = process_routing(self, "fit", **params)
-        X, y = indexable(X, y)
         label_sets, self._target = read_labels(y)
+        X, y = indexable(indexable_rows(X), y)
         context = self._init_callback_context(max_subtasks=1)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rows = np.arange(_num_samples(X))
@@ -747,6 +771,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
+    @forgets_on_error
     def fit(self, X: Any, y: Any, **params: Any) -> ThresholdedMultiLabel:
         """Tune the cutoff and fit the inner estimator.
 
@@ -774,8 +799,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         metric = _Metric(self.scoring)
         self._check_combination(metric)
         routed = process_routing(self, "fit", **params)
-        X, y = indexable(X, y)
         label_sets, target = read_labels(y)
+        X, y = indexable(indexable_rows(X), y)
         y = _fit_target(y)
         prefit = isinstance(self.cv, str)
         if target.kind == "multiclass":
@@ -818,6 +843,12 @@ class ThresholdedMultiLabel(_BaseThreshold):
         else:
             self.estimator_ = fitted[0]
             train_sets = label_sets.take(_rows(splits[0][0]))
+        if not _has_method(self.estimator_, self._response_method):
+            raise ValueError(
+                f"The estimator that was fitted on all rows has no {self._response_method}, those "
+                "of the folds have: labels of y are constant in the folds. Pass more rows, or "
+                "response_method."
+            )
         self._never = None if prefit else train_sets.counts() == 0
         self._log_prior = None
         if self.strategy == "adjusted":
@@ -895,7 +926,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
     def _pools(
         self, fitted: list, X: Any, splits: list, label_sets: LabelSets, routed: Any
     ) -> list[Pool]:
-        self._response_method = self._method(fitted[0])
+        self._response_method = self._method(*fitted)
         X = indexable_rows(X)
         scorer = routed.get("scorer")
         weight = None if scorer is None else scorer.score.get("sample_weight")

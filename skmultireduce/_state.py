@@ -1,0 +1,99 @@
+"""State of an estimator: fitted as a whole or not at all, and pickled with its version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+__all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "restores_on_error"]
+
+# Raised when fitted attributes change so that older releases cannot use them.
+STATE_VERSION = 1
+
+
+def _package_version() -> str:
+    # Late: the package's own module imports the estimators.
+    from skmultireduce import __version__
+
+    return __version__
+
+
+class VersionedState:
+    """Mixin: pickles say which release wrote them, and which form the state has.
+
+    A state of a later form is refused with a message that says what to install; one that
+    another release wrote in this form is loaded.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        return {
+            **state,
+            "_skmultireduce_version": _package_version(),
+            "_skmultireduce_state": STATE_VERSION,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        written_by = state.pop("_skmultireduce_version", "unknown")
+        form = state.pop("_skmultireduce_state", None)
+        name = type(self).__name__
+        if not isinstance(form, int) or not 1 <= form <= STATE_VERSION:
+            raise ValueError(
+                f"This {name} was pickled by skmultireduce {written_by}, whose form of the state "
+                f"({form}) skmultireduce {_package_version()} does not know (it knows 1 to "
+                f"{STATE_VERSION}). Install skmultireduce {written_by} or later, or fit the "
+                "estimator again."
+            )
+        super().__setstate__(state)
+
+
+def forgets_on_error(fit: Callable) -> Callable:
+    """Decorate `fit`: if it fails or is interrupted, no fitted attribute is left.
+
+    What an earlier fit left is forgotten as well: parts of two fits must not mix.
+    """
+
+    @wraps(fit)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            forget(self)
+            raise
+
+    return wrapper
+
+
+def restores_on_error(partial_fit: Callable) -> Callable:
+    """Decorate `partial_fit`: rejected input changes nothing, an interrupted call forgets.
+
+    For methods that hold all input against the checks before they train, and that replace
+    attributes instead of changing them in place.
+    """
+
+    @wraps(partial_fit)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return partial_fit(self, *args, **kwargs)
+        except (TypeError, ValueError):
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        except BaseException:
+            forget(self)
+            raise
+
+    return wrapper
+
+
+def forget(estimator: Any) -> None:
+    """Remove all attributes that are neither parameters nor configuration."""
+    kept = set(estimator.get_params(deep=False))
+    for name in list(vars(estimator)):
+        # Not of the fit: metadata requests, and callbacks, which scikit-learn tears down.
+        if name not in kept and name != "_metadata_request" and "callback" not in name:
+            delattr(estimator, name)

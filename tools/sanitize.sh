@@ -1,0 +1,36 @@
+#!/bin/sh
+# Run the kernels' tests under AddressSanitizer and UBSan, then with Cython's bounds checks.
+# Usage: tools/sanitize.sh [pytest arguments]; PYTHON names an interpreter with the test
+# requirements. Works on a copy, so that the builds in the tree stay as they are.
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp -r setup.py pyproject.toml LICENSE skmultireduce tests "$work/"
+[ ! -f README.md ] || cp README.md "$work/"
+cd "$work"
+if [ $# -eq 0 ]; then
+    set -- tests/test_linear_kernel.py tests/test_linear.py tests/test_cutoff.py \
+        tests/test_model_selection.py tests/test_offsets.py
+    [ ! -f tests/test_mlp_kernel.py ] || set -- "$@" tests/test_mlp_kernel.py
+fi
+export OMP_NUM_THREADS=1
+
+fresh() {
+    rm -rf build skmultireduce/_kernels/*.so skmultireduce/_kernels/*.c
+}
+
+echo "== AddressSanitizer and UBSan"
+fresh
+CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
+    LDFLAGS="-fsanitize=address,undefined" "$python" setup.py -q build_ext --inplace
+# The interpreter leaks by design, and is not built with the sanitizer, hence the preload.
+LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+    "$python" -m pytest -q -p no:cacheprovider --no-header "$@"
+
+echo "== bounds checks of Cython"
+fresh
+SKMULTIREDUCE_BOUNDSCHECK=1 "$python" setup.py -q build_ext --inplace
+"$python" -m pytest -q -p no:cacheprovider --no-header "$@"
