@@ -155,7 +155,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         Scores of early stopping.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has names that are all strings.
 
     See Also

@@ -330,7 +330,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         Number of training rows without labels.
     n_features_in_ : int
         Number of features, if `estimator` has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, if `estimator` has it.
 
     Notes
