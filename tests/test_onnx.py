@@ -141,7 +141,7 @@ def test_text_pipeline(cooking_files):
     data, target = train.data[:2000], train.target[:2000]
     target = target[:, np.flatnonzero(np.bincount(target.indices, minlength=735) > 20)]
     model = make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, lowercase=False, token_pattern="[a-z]+"),
+        TfidfVectorizer(lowercase=False, token_pattern="[a-z]+"),
         ThresholdedMultiLabel(
             MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0, max_iter=5),
             cv=0.2,

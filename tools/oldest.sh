@@ -12,7 +12,7 @@ case $which in
 oldest)
     set -- "$@" -p no:cacheprovider
     build='setuptools==77.* Cython==3.1.* wheel'
-    run='numpy==2.0.* scipy==1.13.* scikit-learn==1.9.0 pandas==2.2.* matplotlib==3.9.* rich==13.*'
+    run='numpy==2.0.* scipy==1.15.* scikit-learn==1.9.0 pandas==2.2.* matplotlib==3.9.* rich==13.*'
     # What the oldest matplotlib and scikit-learn were released with: newer ones make them warn.
     run="$run pyparsing==3.1.* pytest==8.*"
     ;;
