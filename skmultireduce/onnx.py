@@ -100,6 +100,12 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
         If the model has parts that are not numbers to compare scores with; the message
         names the parameter.
 
+    Notes
+    -----
+    Where a pipeline starts from text, compare the exported model with the pipeline on some
+    texts: skl2onnx 1.20 exports ``TfidfVectorizer(sublinear_tf=True)`` with other
+    values (without `sublinear_tf` they agree), and supports a part of `token_pattern`s.
+
     Examples
     --------
     >>> from skmultireduce.onnx import to_onnx

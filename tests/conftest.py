@@ -61,6 +61,7 @@ def cooking_files():
 def cooking(cooking_files):
     """Sparse text: 12,404 rows, 8,951 words, 735 labels; skipped if absent."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+
     from skmultireduce.datasets import read_fasttext
 
     train = read_fasttext(cooking_files[0])

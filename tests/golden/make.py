@@ -35,7 +35,11 @@ def main() -> None:
     import numpy as np
 
     stored = {
-        name: {"model": model, "predict": model.predict(X[:8]), "proba": model.predict_proba(X[:8])}
+        name: {
+            "model": model,
+            "predict": model.predict(X[:8]),
+            "proba": model.predict_proba(X[:8]),
+        }
         for name, model in pickled().items()
     }
     path = HERE / f"models-{skmultireduce.__version__}.pickle"
