@@ -378,6 +378,11 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         raise NotImplementedError
 
     def _train_or_forget(self, *args: Any) -> None:
+        # Memory-mapped models are read-only.
+        for name in (n for n in vars(self) if n in self._STATE or n.startswith("_mean_")):
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and not value.flags.writeable:
+                setattr(self, name, value.copy())
         # An epoch that was interrupted leaves weights that fit to no counter.
         try:
             self._train(*args)

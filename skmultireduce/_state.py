@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-
 __all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "restores_on_error"]
 
 # Raised when fitted attributes change so that older releases cannot use them.

@@ -644,8 +644,7 @@ def _as_one_row(x: Any) -> Any:
         n_rows = _num_samples(x)
     if n_rows != 1:
         raise ValueError(
-            f"x should be one row, but has {n_rows}. Pass X[[i]], X.iloc[[i]] or a "
-            "single text."
+            f"x should be one row, but has {n_rows}. Pass X[[i]], X.iloc[[i]] or a single text."
         )
     return x
 

@@ -103,7 +103,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         1-D y) to weight. ``"balanced"``: inverse to the counts of the labels.
     early_stopping : bool, default=False
         Stop when the score on held-out rows has not risen for `n_iter_no_change` epochs,
-        and keep the weights of the best epoch.
+        and keep the weights of the best epoch. Best with ``average=True``: without, the
+        weights are at their best only when the step has decayed.
     validation_fraction : float, default=0.1
         Share of the rows that is held out, stratified over labels. In (0, 1).
     scoring : str, callable or None, default=None

@@ -61,6 +61,7 @@ def cooking_files():
 def cooking(cooking_files):
     """Sparse text: 12,404 rows, 8,951 words, 735 labels; skipped if absent."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+
     from skmultireduce.datasets import read_fasttext
 
     train = read_fasttext(cooking_files[0])
@@ -77,7 +78,7 @@ def random_problem(
     """Sparse rows and label sets of sizes 0 to n_labels."""
     rng = np.random.default_rng(seed)
     X = sp.random_array(
-        (n_rows, n_features), density=density, format="csr", rng=rng, dtype=np.float64
+        (n_rows, n_features), density=density, format="csr", random_state=rng, dtype=np.float64
     ).astype(dtype)
     X.indices = X.indices.astype(index)
     y = (rng.random((n_rows, n_labels)) < rng.random((n_rows, 1)) * 0.8).astype(np.int8)

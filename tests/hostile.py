@@ -229,9 +229,9 @@ _CONTAINERS = {
     "negative strides": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
     "read-only": _read_only,
     "read-only memory map": _memory_map,
-    "unaligned": lambda a: np.frombuffer(b"\0" + a.tobytes(), dtype=np.uint8)[1:]
-    .view(a.dtype)
-    .reshape(a.shape),
+    "unaligned": lambda a: (
+        np.frombuffer(b"\0" + a.tobytes(), dtype=np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    ),
     "float32": lambda a: a.astype(np.float32),
     "float16": lambda a: a.astype(np.float16),
     "long double": lambda a: a.astype(np.longdouble),
@@ -325,9 +325,7 @@ _NOT_FINITE = {
 
 
 def _errors(*groups: dict) -> list[Case]:
-    return [
-        Case(name, change, "error") for group in groups for name, change in group.items()
-    ]
+    return [Case(name, change, "error") for group in groups for name, change in group.items()]
 
 
 def _either(cases: dict) -> list[Case]:
@@ -448,7 +446,10 @@ PAIR_CASES = [
     *_errors(
         {
             "no rows in either": lambda p: (p[0][:0], p[1][:0]),
-            "no rows in either, sparse": lambda p: (sp.csr_array(p[0][:0]), sp.csr_array(p[1][:0])),
+            "no rows in either, sparse": lambda p: (
+                sp.csr_array(p[0][:0]),
+                sp.csr_array(p[1][:0]),
+            ),
         }
     ),
 ]

@@ -1,3 +1,4 @@
+# ruff: noqa: PT017, an exception is an outcome here
 """Every public estimator and function against every bad and odd input."""
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ Y_NAMES = r"\by\b|inconsistent numbers of samples|label"
 WEIGHT_NAMES = r"sample_weight|[Ww]eights?\b|leaves no row"
 
 # What scikit-learn's own estimators say of X, where X is left to them.
-DELEGATED = r"[Aa]rray|samples?\b|[Ss]parse|real number|could not convert|[Cc]omplex|dtype|np.matrix"
-
+DELEGATED = (
+    r"[Aa]rray|samples?\b|[Ss]parse|real number|could not convert|[Cc]omplex|dtype|np.matrix"
+)
 
 
 @pytest.fixture(autouse=True, scope="module")

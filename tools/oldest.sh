@@ -12,12 +12,14 @@ case $which in
 oldest)
     set -- "$@" -p no:cacheprovider
     build='setuptools==77.* Cython==3.1.* wheel'
-    run='numpy==2.0.* scipy==1.13.* scikit-learn==1.9.0 pandas==2.2.* matplotlib==3.9.* rich==13.*'
+    run='numpy==2.0.* scipy==1.15.* scikit-learn==1.9.0 pandas==2.2.* matplotlib==3.9.* rich==13.*'
+    # What the oldest matplotlib and scikit-learn were released with: newer ones make them warn.
+    run="$run pyparsing==3.1.* pytest==8.*"
     ;;
 newest)
     set -- "$@" -p no:cacheprovider
     build='setuptools Cython wheel'
-    run='numpy scipy scikit-learn pandas matplotlib rich'
+    run='numpy scipy scikit-learn pandas matplotlib rich pytest'
     ;;
 *)
     echo "first argument: oldest or newest" >&2
@@ -26,7 +28,7 @@ newest)
 esac
 "$python" -m venv "$work/venv"
 # shellcheck disable=SC2086
-"$work/venv/bin/pip" install -q --upgrade $build $run pytest hypothesis
+"$work/venv/bin/pip" install -q --upgrade $build $run hypothesis
 "$work/venv/bin/pip" list | grep -iE '^(numpy|scipy|scikit-learn|cython|setuptools|pandas) '
 cp -r setup.py pyproject.toml LICENSE skmultireduce tests "$work/"
 [ ! -f README.md ] || cp README.md "$work/"

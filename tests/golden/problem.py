@@ -1,0 +1,77 @@
+"""The small problem and the models of the golden results."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from skmultireduce import (
+    FixedThresholdMultiLabel,
+    MultiClassReduction,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+)
+
+
+def data():
+    """Rows and label sets from integer arithmetic alone: the same with every NumPy."""
+    i, j, k = np.arange(80)[:, None], np.arange(5), np.arange(4)
+    X = ((i * i * 7 + i * (3 * j + 1) + j * j * 11) % 23 - 11) / 8.0
+    coef = (j[:, None] * 5 + k * 3 + j[:, None] * k) % 7 - 3.0
+    y = (X @ coef + (i * 5 % 7 - 3) > 2).astype(np.int8)
+    y[np.flatnonzero(y.sum(axis=1) == 0), 0] = 1
+    return X, y
+
+
+LINEAR = {
+    **{
+        reduction: {"reduction": reduction}
+        for reduction in (
+            "pick_one",
+            "pick_all_normalized",
+            "pick_all",
+            "one_vs_rest",
+            "one_vs_rest_normalized",
+        )
+    },
+    "pick_one, cycle": {"reduction": "pick_one", "label_sampling": "cycle"},
+    "one_vs_rest, squared_hinge": {"reduction": "one_vs_rest", "loss": "squared_hinge"},
+    "one_vs_rest, average": {"reduction": "one_vs_rest", "average": True},
+}
+
+
+def linear(name):
+    """One of the linear models, not fitted."""
+    return MultiLabelSGDClassifier(dtype="float64", random_state=11, max_iter=30, **LINEAR[name])
+
+
+def pickled():
+    """Fitted models of every kind, small."""
+    X, y = data()
+    sgd = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0, max_iter=5)
+    models = {
+        "linear": MultiLabelSGDClassifier(random_state=0, max_iter=5),
+        "thresholded": ThresholdedMultiLabel(sgd, cv=2, random_state=0),
+        "fixed": FixedThresholdMultiLabel(sgd, threshold=0.4),
+        "reduction": MultiClassReduction(sgd.__class__(random_state=0, max_iter=5)),
+        "logistic": MultiClassReduction(LogisticRegression(), size_model="joint"),
+    }
+    return {name: model.fit(X, y) for name, model in models.items()}
+
+
+def objective(model, X, y):
+    """Penalised training loss of a linear model, computed anew from its coefficients."""
+    scores = (X @ model.coef_.T + model.intercept_).astype(np.float64)
+    y = np.asarray(y, dtype=np.float64)
+    sizes = np.maximum(y.sum(axis=1, keepdims=True), 1)
+    if model.reduction.startswith("pick"):
+        weight = y if model.reduction == "pick_all" else y / sizes
+        top = scores.max(axis=1, keepdims=True)
+        log_total = top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
+        loss = (weight * (log_total - scores)).sum(axis=1)
+    elif model.loss == "squared_hinge":
+        loss = (np.maximum(0, 1 - (2 * y - 1) * scores) ** 2).sum(axis=1)
+    else:
+        target = y / sizes if model.reduction == "one_vs_rest_normalized" else y
+        loss = (np.logaddexp(0, scores) - target * scores).sum(axis=1)
+    return float(loss.mean() + model.alpha_ / 2 * np.sum(model.coef_**2))

@@ -1,0 +1,118 @@
+"""Pickles, memory maps, skops; also those of earlier releases."""
+
+import pickle
+import pickletools
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from registry import INSTANCES
+from sklearn.base import clone
+
+import skmultireduce
+from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce._state import STATE_VERSION
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+sys.path.insert(0, str(GOLDEN))
+
+from problem import data  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+X, Y = data()
+IDS = [f"{i}-{type(estimator).__name__}" for i, (estimator, _) in enumerate(INSTANCES)]
+
+
+@pytest.fixture(scope="module", params=range(len(INSTANCES)), ids=IDS)
+def fitted(request):
+    model = clone(INSTANCES[request.param][0])
+    seeds = {name: 0 for name in model.get_params() if name.endswith("random_state")}
+    return model.set_params(**seeds).fit(X, Y)
+
+
+def answers(model):
+    names = ("predict", "predict_proba", "decision_function")
+    return [getattr(model, name)(X) for name in names if hasattr(model, name)]
+
+
+def assert_same_answers(model, other):
+    for one, two in zip(answers(model), answers(other), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_pickle(fitted, protocol):
+    assert_same_answers(pickle.loads(pickle.dumps(fitted, protocol)), fitted)
+
+
+def test_memory_mapped_read_only(fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    assert_same_answers(loaded, fitted)
+
+
+def test_linear_model_stays_mapped(tmp_path):
+    model = MultiLabelSGDClassifier(random_state=0).fit(X, Y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    loaded.predict(X)
+    weights = loaded._weights
+    assert isinstance(weights, np.memmap)
+    assert not weights.flags.writeable
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_training_goes_on_after_loading_read_only(tmp_path, method):
+    model = MultiLabelSGDClassifier(random_state=0, warm_start=True).fit(X, Y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    getattr(loaded, method)(X, Y)
+    getattr(model, method)(X, Y)
+    assert_same_answers(loaded, model)
+
+
+def test_skops(fitted, tmp_path):
+    skops = pytest.importorskip("skops.io")
+    skops.dump(fitted, tmp_path / "model.skops")
+    unknown = skops.get_untrusted_types(file=tmp_path / "model.skops")
+    ours = [name for name in unknown if name.startswith("skmultireduce.")]
+    foreign = set(unknown) - set(ours)
+    assert not {name for name in foreign if not name.startswith(("sklearn.", "numpy."))}
+    loaded = skops.load(tmp_path / "model.skops", trusted=unknown)
+    assert_same_answers(loaded, fitted)
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("models-*.pickle")), ids=lambda p: p.stem)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+def test_models_of_earlier_releases(path):
+    for name, stored in pickle.loads(path.read_bytes()).items():
+        model = stored["model"]
+        np.testing.assert_array_equal(model.predict(X[:8]), stored["predict"], err_msg=name)
+        # Another processor's instructions, and another release of the inner classifier.
+        np.testing.assert_allclose(
+            model.predict_proba(X[:8]), stored["proba"], rtol=1e-5, err_msg=name
+        )
+
+
+def test_there_is_a_pickle_of_this_release():
+    assert (GOLDEN / f"models-{skmultireduce.__version__}.pickle").exists()
+
+
+@pytest.mark.parametrize("form", [STATE_VERSION + 1, 0, None, "x"])
+def test_pickles_of_unknown_form(fitted, form):
+    state = fitted.__getstate__()
+    assert state["_skmultireduce_version"] == skmultireduce.__version__
+    state |= {"_skmultireduce_version": "99.0", "_skmultireduce_state": form}
+    with pytest.raises(ValueError, match=r"99\.0.*Install skmultireduce"):
+        type(fitted).__new__(type(fitted)).__setstate__(state)
+
+
+def test_state_is_not_changed_by_pickling():
+    model = ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0), cv=2).fit(X, Y)
+    before = set(vars(model))
+    pickletools.optimize(pickle.dumps(model))
+    loaded = pickle.loads(pickle.dumps(model))
+    assert set(vars(model)) == set(vars(loaded)) == before
