@@ -72,8 +72,6 @@ sphinx_gallery_conf = {
     "reset_modules": ("_gallery.reset",),
     "image_srcset": ["2x"],
     "image_scrapers": ("matplotlib",),
-    "doc_module": ("skmultireduce",),
-    "reference_url": {"skmultireduce": None},
     "backreferences_dir": None,
     "download_all_examples": False,
     "show_memory": False,
