@@ -22,6 +22,10 @@ from skmultireduce._sparse import check_sparse
 __all__ = ["LabelSets", "Target", "read_labels"]
 
 
+# Sums and squares of label weights up to this stay far from the end of float32.
+_LARGEST_WEIGHT = 1e15
+
+
 @dataclass(frozen=True)
 class LabelSets:
     """Label sets of ``n_rows`` rows in CSR form.
@@ -323,6 +327,11 @@ def _check_values(values: np.ndarray, allow_weights: bool, input_name: str) -> n
         raise ValueError(
             f"Input {input_name} contains NaN or infinity. Drop these rows, or put 0 where a "
             "label is not known to hold."
+        )
+    if allow_weights and values.max() > _LARGEST_WEIGHT:
+        raise ValueError(
+            f"{input_name} contains the label weight {values.max():g}; only ratios of weights "
+            "matter, scale them to a mean of 1, for example."
         )
     wrong = values[values < 0] if allow_weights else values[values != 1]
     if len(wrong):

@@ -112,6 +112,8 @@ def test_weights():
         read_labels(y)
     with pytest.raises(ValueError, match="non-negative"):
         read_labels(-y, allow_weights=True)
+    with pytest.raises(ValueError, match="mean of 1"):
+        read_labels(y * 1e30, allow_weights=True)
 
 
 def test_classes():
