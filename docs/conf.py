@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[:0] = [str(ROOT), str(HERE)]
+sys.path.insert(0, str(HERE))
+# "python -m sphinx" looks into the source tree first; without compiled kernels there, the
+# installed package is meant.
+KERNELS = ROOT / "skmultireduce" / "_kernels"
+if not any((KERNELS / f"linear{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
 import _benchmarks  # noqa: E402
 
@@ -66,8 +72,6 @@ sphinx_gallery_conf = {
     "reset_modules": ("_gallery.reset",),
     "image_srcset": ["2x"],
     "image_scrapers": ("matplotlib",),
-    "doc_module": ("skmultireduce",),
-    "reference_url": {"skmultireduce": None},
     "backreferences_dir": None,
     "download_all_examples": False,
     "show_memory": False,

@@ -188,6 +188,16 @@ def test_notebooks_run(path, monkeypatch):
     assert all(cell.outputs for cell in notebook.cells if "print(" in cell.source)
 
 
+def test_statements_of_the_appendix_have_a_test():
+    stated = re.findall(r"\*\*(\d+\.\d+[a-z]?)", (DOCS / "appendix.md").read_text())
+    tests = (Path(__file__).parent / "test_theory.py").read_text()
+    tested = {f"{a}.{b}" for a, b in re.findall(r"def test_(\d+)_(\d+[a-z]?)_", tests)}
+    # Parts of 3.4 are tested on their own.
+    untested = {number for number in stated if not any(t.startswith(number) for t in tested)}
+    assert len(set(stated)) > 70
+    assert untested == {"2.4", "8.2", "9.1"}
+
+
 def test_gallery_has_an_order():
     """An example that is not named there would come last, by chance."""
     text = (DOCS / "_gallery.py").read_text()
