@@ -1,8 +1,8 @@
 """What early stopping saves on real data, and what it costs."""
 
 import pytest
-from conftest import best_micro_jaccard
 
+from conftest import best_micro_jaccard
 from skmultireduce import MultiLabelSGDClassifier
 
 
