@@ -30,7 +30,7 @@ esac
 # shellcheck disable=SC2086
 "$work/venv/bin/pip" install -q --upgrade $build $run hypothesis
 "$work/venv/bin/pip" list | grep -iE '^(numpy|scipy|scikit-learn|cython|setuptools|pandas) '
-cp -r setup.py pyproject.toml LICENSE skmultireduce tests "$work/"
+cp -r setup.py pyproject.toml conftest.py LICENSE skmultireduce tests "$work/"
 [ ! -f README.md ] || cp README.md "$work/"
 rm -f "$work"/skmultireduce/_kernels/*.so "$work"/skmultireduce/_kernels/*.c
 cd "$work"
