@@ -61,7 +61,8 @@ NUMBERS = [
     for number, (estimator, _) in enumerate(INSTANCES)
     if FIRST[type(estimator)] == number or isinstance(estimator, MultiLabelSGDClassifier)
 ]
-IDS = [f"{number}-{type(INSTANCES[number][0]).__name__}" for number in NUMBERS]
+NAMES = [f"{number}-{type(model).__name__}" for number, (model, _) in enumerate(INSTANCES)]
+IDS = [NAMES[number] for number in NUMBERS]
 X, Y = hostile.data()
 
 
@@ -230,7 +231,7 @@ def test_predict_on_hostile_x(number, case):
 @pytest.mark.parametrize(
     "number",
     [n for n in NUMBERS if "sample_weight" in inspect.signature(INSTANCES[n][0].fit).parameters],
-    ids=lambda n: IDS[n],
+    ids=lambda n: NAMES[n],
 )
 def test_hostile_sample_weight(number, case):
     model, weight = fresh(number), np.ones(len(X))

@@ -35,7 +35,7 @@ def test_scores_of_rows_beyond_2_31_values(index):
     weights = np.arange(6, dtype=np.float32).reshape(3, 2)
     out = np.empty((2, 2), dtype=np.float32)
     linear.linear_scores(
-        weights, np.zeros(2, dtype=np.float32), 1.0, data, indices, indptr, 0, 2, out
+        weights, np.zeros(2, dtype=np.float32), 1.0, data, indices, indptr, 0, 2, 0, 2, out
     )
     np.testing.assert_array_equal(
         out, [weights[0] + 2 * weights[2], 3 * weights[1] + 4 * weights[0] + 5 * weights[2]]
