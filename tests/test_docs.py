@@ -22,6 +22,7 @@ MODULES = [
     "skmultireduce.inspection",
     "skmultireduce.metrics",
     "skmultireduce.model_selection",
+    "skmultireduce.onnx",
     "skmultireduce.plotting",
 ]
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("*/*.md"))]
