@@ -104,7 +104,7 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     -----
     Where a pipeline starts from text, compare the exported model with the pipeline on some
     texts: skl2onnx 1.20 exports ``TfidfVectorizer(sublinear_tf=True)`` with other
-    values (without `sublinear_tf` they agree), and supports a part of `token_pattern`s.
+    values (without `sublinear_tf` they agree), and supports `token_pattern` in part only.
 
     Examples
     --------
