@@ -66,6 +66,17 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
 
+def used_rows(total_weight: np.ndarray) -> np.ndarray:
+    """Mask of the rows whose loss has a weight; a ValueError if there are none."""
+    used = total_weight > 0
+    if not np.any(used):
+        raise ValueError(
+            "No row has both a label and a positive weight; check sample_weight, "
+            "class_weight and y."
+        )
+    return used
+
+
 def _block_mib() -> float:
     return min(_BLOCK_MIB, get_config()["working_memory"])
 

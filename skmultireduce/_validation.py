@@ -103,7 +103,7 @@ class Rows:
 
 
 def read_X(  # noqa: N802
-    estimator: Any, X: Any, *, dtype: Any, reset: bool, ensure_min_samples: int = 1
+    estimator: Any, X: Any, *, dtype: Any, reset: bool
 ) -> Rows:
     """Validate X with scikit-learn's rules and give it as `Rows`.
 
@@ -119,8 +119,6 @@ def read_X(  # noqa: N802
         ``float32`` or ``float64``.
     reset : bool
         Whether this is the X of a first fit.
-    ensure_min_samples : int, default=1
-        Smallest number of rows.
 
     Returns
     -------
@@ -137,7 +135,6 @@ def read_X(  # noqa: N802
             dtype=dtype,
             order="C",
             accept_large_sparse=True,
-            ensure_min_samples=ensure_min_samples,
         )
     return to_rows(X)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros
+from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, used_rows
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._targets import ONE_VS_REST, SMOOTHNESS, Targets
 from skmultireduce._validation import Rows
@@ -192,9 +190,6 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     _parameter_constraints: dict = {
         **BaseSGDMultiLabel._parameter_constraints,
         "fit_intercept": ["boolean"],
-        "loss": [StrOptions({"log_loss", "squared_hinge"})],
-        "verbose": ["verbose"],
-        "n_jobs": [numbers.Integral, None],
     }
 
     _STATE = ("_weights", "_intercepts", "_scale")
@@ -294,12 +289,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     def _set_rates(self, rows: Rows, targets: Targets) -> None:
         norms = rows.squared_norms()
         total = targets.total_weight()
-        used = total > 0
-        if not np.any(used):
-            raise ValueError(
-                "No row has both a label and a positive weight; check sample_weight, "
-                "class_weight and y."
-            )
+        used = used_rows(total)
         square = float(np.average(norms[used], weights=targets.row_share[used])) or 1.0
         curvature = SMOOTHNESS[targets.loss] * float((total * norms)[used].mean())
         if not np.isfinite(square) or not np.isfinite(curvature):

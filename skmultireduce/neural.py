@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
-from skmultireduce._base import BaseSGDMultiLabel
+from skmultireduce._base import BaseSGDMultiLabel, used_rows
 from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
 from skmultireduce._targets import SMOOTHNESS, Targets
@@ -510,13 +510,7 @@ class MultiLabelMLPClassifier(
         total = targets.total_weight()
         self.alpha_ = float(self.alpha)
         if self.eta0 == "auto":
-            used = total > 0
-            if not np.any(used):
-                raise ValueError(
-                    "No row has both a label and a positive weight; check sample_weight, "
-                    "class_weight and y."
-                )
-            curvature = SMOOTHNESS[targets.loss] * float(total[used].mean())
+            curvature = SMOOTHNESS[targets.loss] * float(total[used_rows(total)].mean())
             self.eta0_ = _AUTO_STEP[targets.loss] / curvature
             if len(self._widths) > 1:
                 self.eta0_ *= _HIDDEN_STEP
