@@ -66,6 +66,15 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
 
+def padded(n: int, dtype: Any) -> int:
+    """Length of rows of n values that start at cache lines, or at shares of one.
+
+    A multiple of 64 bytes, or for less a power of 2 of values.
+    """
+    line = 64 // np.dtype(dtype).itemsize
+    return -(-n // line) * line if n >= line else 1 << (n - 1).bit_length()
+
+
 def used_rows(total_weight: np.ndarray) -> np.ndarray:
     """Mask of the rows whose loss has a weight; a ValueError if there are none."""
     used = total_weight > 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, used_rows
+from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded, used_rows
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._targets import ONE_VS_REST, SMOOTHNESS, Targets
 from skmultireduce._validation import Rows
@@ -261,12 +261,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             n_panels = max(1, min(self._n_threads(), n_labels // _LABELS_A_THREAD))
         bounds = np.linspace(0, -(-n_labels // group), n_panels + 1).astype(int) * group
         self._bounds = np.minimum(bounds, n_labels).tolist()
-        # Rows of a panel start at cache lines: to a multiple of 64 bytes, or a power of 2.
-        line = 64 // np.dtype(self.dtype).itemsize
-        self._widths = [
-            -(-n // line) * line if n >= line else 1 << (n - 1).bit_length()
-            for n in np.diff(self._bounds).tolist()
-        ]
+        self._widths = [padded(n, self.dtype) for n in np.diff(self._bounds).tolist()]
         stride = sum(self._widths)
         self._weights = aligned_zeros((rows.shape[1] * stride,), self.dtype)
         self._intercepts = aligned_zeros((stride,), self.dtype)

@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
-from skmultireduce._base import BaseSGDMultiLabel, used_rows
+from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded, used_rows
 from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
 from skmultireduce._targets import SMOOTHNESS, Targets
@@ -173,7 +173,7 @@ class MultiLabelMLPClassifier(
     dtype : {"float32", "float64"}, default="float32"
         Type of parameters and computations.
     n_jobs : int or None, default=None
-        Threads of training (at most one for each 128 labels) and of predictions; BLAS is
+        Threads of training (at most one for each 96 labels) and of predictions; BLAS is
         held to one thread each. None: 1, -1: all. The result does not depend on it, to the
         bit.
     random_state : int, RandomState instance or None, default=None
@@ -336,6 +336,7 @@ class MultiLabelMLPClassifier(
     def embedding_(self) -> np.ndarray:
         """Embeddings of shape (n_features, embedding_dim)."""
         embedding, scale, *_ = self._parameters()
+        embedding = embedding[:, : self._widths[0]]
         return embedding if scale[0] == 1 else embedding * embedding.dtype.type(scale[0])
 
     def _layers(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -450,7 +451,8 @@ class MultiLabelMLPClassifier(
             spread = np.sqrt(np.mean(np.square(given[known]), dtype=np.float64))
             embedding = given.astype(self.dtype)
             embedding[~known] = spread * rng.standard_normal((int((~known).sum()), dim))
-        self._embedding = np.ascontiguousarray(embedding, dtype=self.dtype)
+        self._embedding = aligned_zeros((n_features, padded(dim, self.dtype)), self.dtype)
+        self._embedding[:, :dim] = embedding
         self._embedding_scale = np.ones(1)
         hidden = []
         for n_in, n_out in pairwise(self._widths):
@@ -458,8 +460,8 @@ class MultiLabelMLPClassifier(
             bound = np.sqrt(6 / (n_in + n_out_counted))
             hidden += [rng.uniform(-bound, bound, n_in * n_out), np.zeros(n_out)]
         self._hidden = np.concatenate([*hidden, np.empty(0)]).astype(self.dtype)
-        self._output = np.zeros((n_labels, self._widths[-1]), dtype=self.dtype)
-        self._intercepts = np.zeros(n_labels, dtype=self.dtype)
+        self._output = aligned_zeros((n_labels, self._widths[-1]), self.dtype)
+        self._intercepts = aligned_zeros((n_labels,), self.dtype)
         # Given vectors may be of any size s: steps of s^2 for them and 1 / s^2 for the
         # output give the same model as vectors of size 1.
         self._vector_square = 1.0
@@ -532,9 +534,8 @@ class MultiLabelMLPClassifier(
         batch = self.batch_size_
         n_blocks = -(-n_labels // _kernel.LABEL_BLOCK)
         n_threads = min(self._n_threads(), n_blocks) if _kernel.HAS_THREADS else 1
-        line = 64 // np.dtype(self.dtype).itemsize
-        stride = -(-n_labels // line) * line
-        label_buffers = np.zeros((3 + n_threads, max(stride, total_width)), dtype=self.dtype)
+        stride = padded(n_labels, self.dtype)
+        label_buffers = aligned_zeros((3 + n_threads, max(stride, total_width)), self.dtype)
         label_buffers[0] = 1
         largest = max(
             ((n_in + 1) * n_out for n_in, n_out in pairwise(self._widths)),
@@ -552,9 +553,9 @@ class MultiLabelMLPClassifier(
             row_factor=self._row_factors(rows, 0, rows.shape[0]),
             curvature=(SMOOTHNESS[targets.loss] * targets.total_weight()).astype(self.dtype),
             buffers=(
-                np.zeros((2, batch, stride), dtype=self.dtype),
+                aligned_zeros((2, batch, stride), self.dtype),
                 label_buffers,
-                *(np.zeros(shape, dtype=self.dtype) for shape in shapes),
+                *(aligned_zeros(shape, self.dtype) for shape in shapes),
                 np.ones(3),
             ),
             loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),

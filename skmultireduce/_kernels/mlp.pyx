@@ -16,11 +16,20 @@ Also tried there: gradients for the embeddings from the output weights as each r
 embeddings bounded by Polyak's rule (binds in 9 of 10 rows, loses .08 of P@1). Instead the
 bound by the curvature in the output layer holds for all steps of a row.
 
-Labels are taken in blocks of 128: OpenBLAS then multiplies without copying, and the three
-products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s that one core does on
-large matrices). Blocks, columns of the embeddings and chunks of rows are also the shares of
-the threads; they and all orders of summation do not depend on the number of threads.
-Threads run the whole epoch and meet at barriers.
+Labels are taken in blocks of 96: OpenBLAS multiplies so small matrices without copying them,
+and the three products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s that one
+core does on large matrices; blocks of 64 are 10 % slower, of 112 or 128 as fast, but the
+threads' shares are then less even). Blocks, columns of the embeddings and chunks of rows are
+also the shares of the threads; they and all orders of summation do not depend on the number
+of threads.
+Threads run the whole epoch and meet at barriers. The rows of a softmax are a sequence, of one
+thread; the others compute what flows back from the strip before meanwhile, in their own
+blocks: in others' blocks it cost what it gained, since both cores then fetch the same part of
+U. All that two threads write starts at cache lines. Cooking questions, 10 epochs, in seconds
+with one and two threads: .70 / 1.04 before, .63 / .52 with this and a barrier that does not
+sleep early (two cores with 2 MB L2 each). Of the latter .10 are the softmax rows, .04 are
+outside of the kernel, the rest scales at 1.5x: each batch moves the scores, gradients and
+summands of the other core's labels.
 """
 
 from libc.math cimport sqrt
@@ -50,9 +59,8 @@ cdef enum:
     _SIGMOID = 1
     _RELU = 1
     _TANH = 2
-    # Labels that one product takes. 128 x 64 x 100 is what OpenBLAS does without copying
-    # its operands, at 105 instead of 80 GFLOP/s; a multiple of GROUP.
-    _BLOCK = 128
+    # Labels that one product takes; a multiple of GROUP.
+    _BLOCK = 96
     # Rows of a batch whose scores are put right one by one, before the next of them get
     # all their corrections in one product.
     _STRIP = 32
@@ -152,6 +160,29 @@ cdef inline int64_t part(
 
 cdef inline int64_t block_end(int64_t first, int64_t size, int64_t n) noexcept nogil:
     return first + size if first + size < n else n
+
+
+cdef inline int64_t share(
+    int64_t n_blocks, int64_t thread, int64_t n_threads, bint softmax
+) noexcept nogil:
+    # First block of labels of a thread. The rows of a softmax are the first thread's; the
+    # others do a part of their products meanwhile, hence 3 to 4.
+    if not softmax or thread == 0 or thread == n_threads:
+        return n_blocks * thread // n_threads
+    return n_blocks * (4 * thread - 1) // (4 * n_threads - 1)
+
+
+cdef inline void flow_back(
+    real* parts, const real* U, const real* G, int64_t stride, int64_t width,
+    int64_t first, int64_t last, int64_t n_labels,
+) noexcept nogil:
+    # Rows first:last of one block: gradients in H from those in the scores.
+    cdef int64_t strip
+    while first < last:
+        strip = block_end(first, _STRIP, last) - first
+        gemm(78, 78, width, strip, n_labels, <real>1, U, width, G + first * stride, stride,
+             <real>0, parts + first * width, width)
+        first += strip
 
 
 cdef inline void documents(
@@ -320,6 +351,7 @@ def mlp_epoch(
         int64_t batch_size = scores.shape[1]
         int64_t stride = scores.shape[2]
         int64_t n_features = embedding.shape[0]
+        int64_t pitch = embedding.shape[1]
         int64_t dim = widths[0]
         int64_t n_layers = widths.shape[0]
         int64_t width = widths[n_layers - 1]
@@ -329,8 +361,8 @@ def mlp_epoch(
         int64_t first_column = part(dim, GROUP, thread, n_threads)
         int64_t n_columns = part(dim, GROUP, thread + 1, n_threads) - first_column
         int64_t n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
-        int64_t first_block = n_blocks * thread // n_threads
-        int64_t last_block = n_blocks * (thread + 1) // n_threads
+        int64_t first_block = share(n_blocks, thread, n_threads, softmax)
+        int64_t last_block = share(n_blocks, thread + 1, n_threads, softmax)
         int64_t n_units = total_width if kept.shape[0] else 0
         real* E = &embedding[0, 0]
         real* U = &output[0, 0]
@@ -360,7 +392,7 @@ def mlp_epoch(
         const real* pair_weights
         const uint8_t* mask_rows = NULL
         int64_t until_logarithm = 1 if weighted else rows_per_logarithm(Z)
-        int64_t position, row, start, n, b, i, j, q, strip, label, n_of_row
+        int64_t position, row, start, n, b, i, j, q, strip, done, label, n_of_row
         int64_t block, first, last, size
         int64_t* state = &barrier[0]
         double s = embedding_scale[0]
@@ -378,7 +410,7 @@ def mlp_epoch(
             for i in range(b):
                 row = order[position + i]
                 documents(
-                    A + i * dim + first_column, dim, n_columns, E + first_column, dim,
+                    A + i * dim + first_column, dim, n_columns, E + first_column, pitch,
                     n_features, x, columns, offsets, row,
                     s if row_factors is NULL else s * row_factors[row], zeros)
                 if n_units:
@@ -434,6 +466,7 @@ def mlp_epoch(
 
             # Row by row: the scores as the updates of the rows before have made them, then
             # their gradient.
+            done = 0
             if softmax:
                 q = 0
                 while q < b:
@@ -446,6 +479,13 @@ def mlp_epoch(
                                  K + q * batch_size, batch_size, <real>1,
                                  Z + q * stride + first, stride)
                         skm_barrier(state, n_threads)
+                    if thread and backward:
+                        for block in range(first_block, last_block):
+                            first = block * _BLOCK
+                            size = block_end(first, _BLOCK, n_labels) - first
+                            flow_back(&parts[block, 0, 0], U + first * width, G + first,
+                                      stride, width, done, q, size)
+                        done = q
                     if thread == 0:
                         for i in range(q, q + strip):
                             row = order[position + i]
@@ -525,8 +565,8 @@ def mlp_epoch(
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first
                 if backward:
-                    gemm(78, 78, width, b, size, <real>1, U + first * width, width,
-                         G + first, stride, <real>0, &parts[block, 0, 0], width)
+                    flow_back(&parts[block, 0, 0], U + first * width, G + first, stride, width,
+                              done, b, size)
                 gemm(78, 84, width, size, b, <real>-1, HS, width, G + first, stride,
                      <real>decays[2], U + first * width, width)
                 if intercept_rate > 0:
@@ -575,7 +615,7 @@ def mlp_epoch(
                     # E grows as its factor shrinks: fold it in long before float overflows.
                     if s < 1e-12:
                         for i in range(n_features):
-                            scale(E + i * dim + first_column, n_columns, <real>s)
+                            scale(E + i * pitch + first_column, n_columns, <real>s)
                         s = 1
                 for i in range(b):
                     if factors[i] == 0:
@@ -592,7 +632,7 @@ def mlp_epoch(
                     if row_factors is not NULL:
                         step *= row_factors[row]
                     update(
-                        E + first_column, dim, row_columns, x + start, n,
+                        E + first_column, pitch, row_columns, x + start, n,
                         <real>step, D + i * dim + first_column, n_columns)
             if n_layers > 1:
                 skm_barrier(state, n_threads)
@@ -644,8 +684,8 @@ def mlp_scores(
                 if row_factor.shape[0]:
                     factor *= row_factor[row - first_row + i]
                 documents(
-                    A + i * dim, dim, dim, &embedding[0, 0], dim, embedding.shape[0], x, columns,
-                    offsets, row + i, factor, &zeros[0])
+                    A + i * dim, dim, dim, &embedding[0, 0], embedding.shape[1],
+                    embedding.shape[0], x, columns, offsets, row + i, factor, &zeros[0])
             if n_layers > 1:
                 hidden_forward(
                     A, batch_size, 0, b, &hidden[0], &widths[0], n_layers, activation,

@@ -5,15 +5,21 @@
 
 #include "simd.h"
 
-/* A barrier for threads that meet every few microseconds: it spins, and sleeps if that
-   takes long, because then another process has the core of the one that is awaited.
+/* A barrier for threads that meet every few microseconds: it spins; after some time it
+   lets others have its core at each turn, because the awaited thread may need it; if that
+   takes long it sleeps, because then another process has the core of the awaited thread.
+   Sleeping early is slow: waking up takes longer than a batch's work (cooking questions, two
+   threads, sleeping after 2,000 pauses: 1.32 instead of 0.60 s where a pause is long).
    state[0] counts arrivals, state[8] the rounds, in different cache lines. */
 #if defined(__GNUC__) || defined(__clang__)
 #define SKM_HAS_BARRIER 1
 #if defined(_WIN32)
+#define SKM_YIELD() ((void)0)
 #define SKM_SLEEP() ((void)0)
 #else
+#include <sched.h>
 #include <time.h>
+#define SKM_YIELD() sched_yield()
 SKM_INLINE void skm_sleep(void)
 {
     const struct timespec pause = {0, 10000};
@@ -40,6 +46,8 @@ SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
     while (__atomic_load_n(state + 8, __ATOMIC_ACQUIRE) == round) {
         if (++spins < 2000)
             SKM_PAUSE();
+        else if (spins < 20000)
+            SKM_YIELD();
         else
             SKM_SLEEP();
     }
