@@ -38,6 +38,12 @@
 #define SKM_SIMD_MAX(x)
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define SKM_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define SKM_PREFETCH(p) ((void)0)
+#endif
+
 #define SKM_CAT2(a, b) a##_##b
 #define SKM_CAT(a, b) SKM_CAT2(a, b)
 
@@ -96,6 +102,15 @@ SKM_INLINE double skm_exp_double(double x)
     p = p * r + 1.0;
     memcpy(&t, &n, 8);
     return p * t;
+}
+
+/* Ask for the cache lines of n bytes from p on, at most four of them: what follows, the
+   hardware fetches ahead by itself. */
+SKM_INLINE void skm_prefetch(const void *p, int64_t n)
+{
+    const char *line = (const char *)p, *end = line + (n < 256 ? n : 256);
+    for (; line < end; line += 64)
+        SKM_PREFETCH(line);
 }
 
 #define T float

@@ -12,6 +12,7 @@ ctypedef fused column:
 
 
 cdef extern from "simd.h" nogil:
+    void skm_prefetch(const void* p, int64_t n)
     void skm_exp_array_float(float* x, int64_t n)
     void skm_exp_array_double(double* x, int64_t n)
     float skm_softmax_float(float* z, int64_t n, float* highest)
