@@ -31,9 +31,16 @@ from skmultireduce._cutoff import best_jaccard
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._label_sets import LabelSets, Target, read_labels
 from skmultireduce._sampling import row_order
-from skmultireduce._schedule import LEARNING_RATES, Patience, epoch_steps
+from skmultireduce._schedule import (
+    LEARNING_RATES,
+    Patience,
+    Progress,
+    epoch_steps,
+    part_of_steps,
+)
 from skmultireduce._state import VersionedState
 from skmultireduce._stratify import stratified_holdout
+from skmultireduce._stream import StreamMixin
 from skmultireduce._targets import (
     ONE_VS_REST,
     REDUCTIONS,
@@ -75,17 +82,6 @@ def padded(n: int, dtype: Any) -> int:
     return -(-n // line) * line if n >= line else 1 << (n - 1).bit_length()
 
 
-def used_rows(total_weight: np.ndarray) -> np.ndarray:
-    """Mask of the rows whose loss has a weight; a ValueError if there are none."""
-    used = total_weight > 0
-    if not np.any(used):
-        raise ValueError(
-            "No row has both a label and a positive weight; check sample_weight, "
-            "class_weight and y."
-        )
-    return used
-
-
 def _block_mib() -> float:
     return min(_BLOCK_MIB, get_config()["working_memory"])
 
@@ -104,7 +100,9 @@ def _has_proba(estimator: Any) -> bool:
     return True
 
 
-class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseSGDMultiLabel(
+    VersionedState, StreamMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Loop over epochs and predictions of the SGD estimators; not for direct use."""
 
     _parameter_constraints: dict = {
@@ -137,7 +135,18 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
     _STATE: tuple[str, ...] = ()
 
     # ------------------------------------------------------------- of the model
-    def _allocate(self, rows: Rows, n_labels: int) -> None:
+    def _allocate(self, n_features: int, n_labels: int) -> None:
+        raise NotImplementedError
+
+    def _row_sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
+        """Sums over rows that the step sizes depend on; those of parts of the rows add up.
+
+        ``"n_used"`` is the number of rows whose loss has a weight.
+        """
+        raise NotImplementedError
+
+    def _set_rates(self, sums: dict[str, Any], loss: str) -> None:
+        """Resolve ``eta0="auto"`` and ``alpha="auto"``; see the notes of the estimators."""
         raise NotImplementedError
 
     def _prepare(self, rows: Rows, targets: Targets) -> Any:
@@ -151,11 +160,12 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         targets: Targets,
         *,
         epoch: int,
+        first_row: int,
         order: np.ndarray,
         shown: tuple[np.ndarray, np.ndarray],
         eta: tuple[float, float],
     ) -> float:
-        """Train one epoch; return the sum of the losses."""
+        """Train one epoch, or its part from `first_row` on; return the sum of the losses."""
         raise NotImplementedError
 
     def _scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
@@ -207,10 +217,7 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             If X or y are not of these forms, no row has a label, or parameters
             contradict each other.
         """
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; pass both or none of them.")
-        if X_val is not None and not self.early_stopping:
-            raise ValueError("X_val and y_val are for early stopping; set early_stopping=True.")
+        self._check_validation(X_val, y_val)
         resume = self.warm_start and self.__sklearn_is_fitted__()
         if not resume:
             self._forget()
@@ -218,9 +225,7 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         sample_weight = read_sample_weight(sample_weight, X)
         validation = None
         if X_val is not None:
-            X_val_rows = read_X(self, X_val, dtype=self.dtype, reset=False)
-            val_sets, _ = read_labels(y_val, target=self._target, input_name="y_val")
-            validation = (X_val_rows, val_sets, X_val, y_val)
+            validation = self._read_validation(X_val, y_val)
         elif self.early_stopping:
             seed = self._random_seed(resume)
             kept, held_out = stratified_holdout(label_sets, self.validation_fraction, seed)
@@ -237,12 +242,12 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             if sample_weight is not None:
                 sample_weight = sample_weight[kept]
         if not resume:
-            self._start(rows, label_sets)
+            self._start(rows.shape[1], label_sets.n_labels)
         elif self._epochs_of_run >= self.max_iter:
             # The earlier run is complete: the schedule starts again, the draws go on.
             self._epochs_of_run = 0
         targets = self._build_targets(rows, label_sets, sample_weight)
-        self._set_rates(rows, targets)
+        self._use_sums(self._row_sums(rows, targets), targets.loss)
         self._train_or_forget(rows, targets, self.max_iter - self._epochs_of_run, validation, X, y)
         return self
 
@@ -284,10 +289,10 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         rows, label_sets = self._read(X, y, reset=first, classes=classes)
         sample_weight = read_sample_weight(sample_weight, X)
         if first:
-            self._start(rows, label_sets)
+            self._start(rows.shape[1], label_sets.n_labels)
         targets = self._build_targets(rows, label_sets, sample_weight)
         if first:
-            self._set_rates(rows, targets)
+            self._use_sums(self._row_sums(rows, targets), targets.loss)
         self._train_or_forget(rows, targets, 1, None, X, y)
         return self
 
@@ -322,6 +327,17 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             self.classes_ = target.classes
         return rows, label_sets
 
+    def _check_validation(self, X_val: Any, y_val: Any) -> None:
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; pass both or none of them.")
+        if X_val is not None and not self.early_stopping:
+            raise ValueError("X_val and y_val are for early stopping; set early_stopping=True.")
+
+    def _read_validation(self, X_val: Any, y_val: Any) -> tuple:
+        rows = read_X(self, X_val, dtype=self.dtype, reset=False)
+        label_sets, _ = read_labels(y_val, target=self._target, input_name="y_val")
+        return rows, label_sets, X_val, y_val
+
     def _check_parameters(self) -> None:
         if self.loss == "squared_hinge" and self.reduction not in ONE_VS_REST:
             raise ValueError(
@@ -348,13 +364,14 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
 
     def _forget(self) -> None:
         """Leave no trace of an earlier fit that could pass for a fitted model."""
-        for name in ("n_iter_", "validation_scores_", "best_validation_score_"):
+        for name in ("n_iter_", "validation_scores_", "best_validation_score_", "_stream"):
             self.__dict__.pop(name, None)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return getattr(self, "n_iter_", 0) > 0
+        in_first_pass = self._stream is not None and self._stream.block > 0
+        return in_first_pass or getattr(self, "n_iter_", 0) > 0
 
-    def _start(self, rows: Rows, label_sets: LabelSets) -> None:
+    def _start(self, n_features: int, n_labels: int) -> None:
         """Begin a new model."""
         self._random_seed(resume=False)
         self.t_ = 0
@@ -363,7 +380,7 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         self._epochs_of_run = 0
         self._n_averaged = 0
         self.loss_curve_: list[float] = []
-        self._allocate(rows, label_sets.n_labels)
+        self._allocate(n_features, n_labels)
 
     def _build_targets(
         self, rows: Rows, label_sets: LabelSets, sample_weight: np.ndarray | None
@@ -373,36 +390,47 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             reduction=self.reduction,
             loss=self.loss,
             sample_weight=sample_weight,
-            class_weight=read_class_weight(self.class_weight, self._target, label_sets),
+            class_weight=read_class_weight(self.class_weight, self._target, label_sets.counts()),
             dtype=self.dtype,
         )
-        unlabeled = int(np.count_nonzero(label_sets.sizes == 0))
-        self.n_unlabeled_ = unlabeled if targets.softmax else 0
-        if self.n_unlabeled_ == rows.shape[0]:
+        self._count_unlabeled(rows.shape[0], targets.n_targets)
+        return targets
+
+    def _count_unlabeled(self, n_rows: int, n_targets: int) -> None:
+        self.n_unlabeled_ = n_rows - n_targets
+        if n_targets == 0:
             raise ValueError(
                 f"No row of y has a label; reduction={self.reduction!r} learns from labels "
                 "only. Check y, or use reduction='one_vs_rest'."
             )
         if self.n_unlabeled_:
             warnings.warn(
-                f"{self.n_unlabeled_} of {rows.shape[0]} rows have no label and are left out: "
+                f"{self.n_unlabeled_} of {n_rows} rows have no label and are left out: "
                 f"reduction={self.reduction!r} has no target for them. "
                 "reduction='one_vs_rest' uses them.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        return targets
 
-    def _set_rates(self, rows: Rows, targets: Targets) -> None:
-        """Resolve ``eta0="auto"`` and ``alpha="auto"``; see the notes of the estimators."""
-        raise NotImplementedError
+    def _use_sums(self, sums: dict[str, Any], loss: str) -> None:
+        if sums["n_used"] == 0:
+            raise ValueError(
+                "No row has both a label and a positive weight; check sample_weight, "
+                "class_weight and y."
+            )
+        self._set_rates(sums, loss)
 
-    def _train_or_forget(self, *args: Any) -> None:
+    def _make_writeable(self) -> None:
         # Memory-mapped models are read-only.
         for name in (n for n in vars(self) if n in self._STATE or n.startswith("_mean_")):
             value = getattr(self, name)
             if isinstance(value, np.ndarray) and not value.flags.writeable:
                 setattr(self, name, value.copy())
+
+    def _train_or_forget(self, *args: Any) -> None:
+        self._make_writeable()
+        # These rows are no part of a stream that was not finished.
+        self._stream = None
         # An epoch that was interrupted leaves weights that fit to no counter.
         try:
             self._train(*args)
@@ -420,84 +448,109 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         y: Any,
     ) -> None:
         work = self._prepare(rows, targets)
-        n_rows = rows.shape[0]
         n_used = float(targets.row_share.sum())
-        rising = Patience(self.n_iter_no_change, self.tol or 0.0)
-        falling = Patience(self.n_iter_no_change, self.tol or 0.0)
-        best_state = None
-        if validation is not None:
-            self.validation_scores_: list[float] = []
-            self.best_validation_score_ = -np.inf
+        progress = self._begin_run()
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         for _ in range(n_epochs):
             inner = context.subcontext(task_name="epoch")
             inner.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            epoch = self._epoch_number
-            loss = self._epoch(
-                work,
-                rows,
-                targets,
-                epoch=epoch,
-                order=row_order(n_rows, seed=self._seed, epoch=epoch, shuffle=self.shuffle),
-                shown=targets.shown(
-                    seed=self._seed, epoch=epoch, label_sampling=self.label_sampling
-                ),
-                eta=epoch_steps(
-                    self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter
-                ),
-            )
-            loss /= n_used
-            self._epoch_number += 1
-            self._epochs_of_run += 1
-            self.n_iter_ += 1
-            self.t_ += n_rows - self.n_unlabeled_
-            self.loss_curve_.append(loss)
-            self._check_finite(loss)
-            if self.average and self._epoch_number >= int(self.average):
-                self._update_average()
-            if self.verbose:
-                print(f"epoch {self.n_iter_}: loss {loss:.6g}")
-            stop = False
-            if validation is not None:
-                score = self._validation_score(validation)
-                self.validation_scores_.append(score)
-                if self.verbose:
-                    print(f"epoch {self.n_iter_}: validation score {score:.6g}")
-                if rising.update(score):
-                    best_state = self._copy_state()
-                    self.best_validation_score_ = score
-                stop = rising.exhausted
-            elif self.tol is not None:
-                falling.update(-loss)
-                stop = falling.exhausted
+            loss = self._visit(work, rows, targets, 0, rows.shape[0])
+            stop = self._end_epoch(loss / n_used, progress, validation)
             stop |= inner.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
             )
             if stop:
                 break
         else:
-            if self.tol is not None and not self.early_stopping and n_epochs > 1:
-                warnings.warn(
-                    f"max_iter={self.max_iter} epochs were run without the loss settling to "
-                    f"tol={self.tol}. Raise max_iter, or set tol=None to train for max_iter "
-                    "epochs by design.",
-                    ConvergenceWarning,
-                    stacklevel=3,
-                )
-        if best_state is not None:
-            for name, value in best_state.items():
-                getattr(self, name)[...] = value
-        self._check_finite(self._checksum())
+            if n_epochs > 1:
+                self._warn_unsettled()
+        self._end_run(progress)
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
         )
 
-    def _check_finite(self, number: float) -> None:
+    def _visit(
+        self, work: Any, rows: Rows, targets: Targets, first_row: int, n_rows: int
+    ) -> float:
+        """Train on the rows from `first_row` on of an epoch of `n_rows`; return their loss."""
+        epoch = self._epoch_number
+        last_row = first_row + rows.shape[0]
+        steps = epoch_steps(self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter)
+        loss = self._epoch(
+            work,
+            rows,
+            targets,
+            epoch=epoch,
+            first_row=first_row,
+            order=row_order(
+                rows.shape[0],
+                seed=self._seed,
+                epoch=epoch,
+                first_row=first_row,
+                shuffle=self.shuffle,
+            ),
+            shown=targets.shown(
+                seed=self._seed,
+                epoch=epoch,
+                first_row=first_row,
+                label_sampling=self.label_sampling,
+            ),
+            eta=part_of_steps(steps, first_row, last_row, n_rows),
+        )
+        self.t_ += targets.n_targets
+        return loss
+
+    def _begin_run(self) -> Progress:
+        if self.early_stopping:
+            self.validation_scores_: list[float] = []
+            self.best_validation_score_ = -np.inf
+        return Progress(Patience(self.n_iter_no_change, self.tol or 0.0))
+
+    def _end_epoch(self, loss: float, progress: Progress, validation: tuple | None) -> bool:
+        """Count an epoch and judge it; return whether to stop."""
+        self._epoch_number += 1
+        self._epochs_of_run += 1
+        self.n_iter_ += 1
+        self.loss_curve_.append(loss)
+        self._check_finite(loss)
+        if self.average and self._epoch_number >= int(self.average):
+            self._update_average()
+        if self.verbose:
+            print(f"epoch {self.n_iter_}: loss {loss:.6g}")
+        if validation is not None:
+            score = self._validation_score(validation)
+            self.validation_scores_.append(score)
+            if self.verbose:
+                print(f"epoch {self.n_iter_}: validation score {score:.6g}")
+            if progress.patience.update(score):
+                progress.best_state = self._copy_state()
+                self.best_validation_score_ = score
+        elif self.tol is not None:
+            progress.patience.update(-loss)
+        return progress.patience.exhausted
+
+    def _end_run(self, progress: Progress) -> None:
+        if progress.best_state is not None:
+            for name, value in progress.best_state.items():
+                getattr(self, name)[...] = value
+        self._check_finite(self._checksum())
+
+    def _warn_unsettled(self) -> None:
+        if self.tol is not None and not self.early_stopping:
+            warnings.warn(
+                f"max_iter={self.max_iter} epochs were run without the loss settling to "
+                f"tol={self.tol}. Raise max_iter, or set tol=None to train for max_iter "
+                "epochs by design.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _check_finite(self, number: float, epoch: int | None = None) -> None:
         if not np.isfinite(number):
             raise ValueError(
-                f"Training diverged in epoch {self.n_iter_}: the weights are not finite any "
-                f"more. Lower eta0 (now {self.eta0_:.3g}; eta0='auto' is safe), scale X, for "
+                f"Training diverged in epoch {epoch or self.n_iter_}: the weights are not finite "
+                f"any more. Lower eta0 (now {self.eta0_:.3g}; eta0='auto' is safe), scale X, for "
                 "example with sklearn.preprocessing.MaxAbsScaler or Normalizer, or set "
                 "dtype='float64'."
             )

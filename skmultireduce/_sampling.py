@@ -111,7 +111,9 @@ def draw_labels(
     return position
 
 
-def row_order(n_rows: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:
+def row_order(
+    n_rows: int, *, seed: int, epoch: int, first_row: int = 0, shuffle: bool = True
+) -> np.ndarray:
     """Order in which an epoch visits the rows.
 
     Parameters
@@ -122,6 +124,8 @@ def row_order(n_rows: int, *, seed: int, epoch: int, shuffle: bool = True) -> np
         In [0, 2**63).
     epoch : int
         Number of the epoch, from 0.
+    first_row : int, default=0
+        Global number of the first row, for chunks, each with an order of its own.
     shuffle : bool, default=True
         If False, rows come as they are.
 
@@ -131,4 +135,5 @@ def row_order(n_rows: int, *, seed: int, epoch: int, shuffle: bool = True) -> np
     """
     if not shuffle:
         return np.arange(n_rows, dtype=np.int64)
-    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(n_rows)
+    entropy = [seed, epoch, first_row] if first_row else [seed, epoch]
+    return np.random.Generator(np.random.PCG64(entropy)).permutation(n_rows)

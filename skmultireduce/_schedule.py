@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["LEARNING_RATES", "Patience", "epoch_steps"]
+__all__ = ["LEARNING_RATES", "Patience", "Progress", "epoch_steps", "part_of_steps"]
 
 LEARNING_RATES = ("linear", "constant", "invscaling")
 
@@ -41,6 +42,30 @@ def epoch_steps(learning_rate: str, eta0: float, epoch: int, max_iter: int) -> t
     if epoch >= max_iter:
         return eta0 / (2 * max_iter), eta0 / (2 * max_iter)
     return eta0 * (1 - epoch / max_iter), eta0 * (1 - (epoch + 1) / max_iter)
+
+
+def part_of_steps(
+    steps: tuple[float, float], first: int, last: int, n_rows: int
+) -> tuple[float, float]:
+    """Step sizes at the begin and the end of the visits first:last of an epoch.
+
+    Parameters
+    ----------
+    steps : tuple of float
+        Steps at the begin and the end of the epoch.
+    first, last : int
+        Visits, of `n_rows`.
+    n_rows : int
+        Number of visits of the epoch.
+
+    Returns
+    -------
+    begin, end : float
+        Those of the epoch, unrounded, where the part starts or ends with it.
+    """
+    begin, end = steps
+    change = (end - begin) / n_rows
+    return begin + first * change, end if last == n_rows else begin + last * change
 
 
 @dataclass
@@ -80,3 +105,18 @@ class Patience:
     def exhausted(self) -> bool:
         """Whether it is time to stop."""
         return self.waited >= self.n_iter_no_change
+
+
+@dataclass
+class Progress:
+    """What early stopping knows of a run so far; a run that is resumed goes on with it.
+
+    Parameters
+    ----------
+    patience : Patience
+    best_state : dict or None, default=None
+        Copy of the parameters of the best epoch.
+    """
+
+    patience: Patience
+    best_state: dict[str, Any] | None = None

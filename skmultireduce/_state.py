@@ -28,6 +28,9 @@ class VersionedState:
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
+        # Of the fit that is running, if a callback pickles its estimator.
+        for name in ("_callback_fit_ctx", "_skl_callbacks_to_teardown"):
+            state.pop(name, None)
         return {
             **state,
             "_skmultireduce_version": _package_version(),

@@ -20,7 +20,14 @@ import numpy as np
 from skmultireduce._label_sets import LabelSets, Target
 from skmultireduce._sampling import draw_labels
 
-__all__ = ["ONE_VS_REST", "REDUCTIONS", "SMOOTHNESS", "Targets", "read_class_weight"]
+__all__ = [
+    "ONE_VS_REST",
+    "REDUCTIONS",
+    "SMOOTHNESS",
+    "Targets",
+    "kernel_loss",
+    "read_class_weight",
+]
 
 SOFTMAX_REDUCTIONS = ("pick_one", "pick_all_normalized", "pick_all")
 ONE_VS_REST = ("one_vs_rest", "one_vs_rest_normalized")
@@ -72,6 +79,7 @@ class Targets:
         sample_weight: np.ndarray | None,
         class_weight: np.ndarray | None,
         dtype: Any,
+        mean_weight: float | None = None,
     ) -> Targets:
         """Targets from label sets and weights.
 
@@ -89,6 +97,8 @@ class Targets:
             Weight of each label where a row has it.
         dtype : dtype
             Type of the weights for the kernels.
+        mean_weight : float, default=None
+            Mean of the positive sample weights, if these rows are a part of more.
 
         Returns
         -------
@@ -97,9 +107,11 @@ class Targets:
         sizes = label_sets.sizes
         row_weight = np.empty(0)
         label_weight = np.empty(0)
-        mean_weight = 1.0
-        if sample_weight is not None:
-            mean_weight = float(sample_weight[sample_weight > 0].mean())
+        if sample_weight is None:
+            mean_weight = 1.0
+        else:
+            if mean_weight is None:
+                mean_weight = float(sample_weight[sample_weight > 0].mean())
             row_weight = sample_weight / mean_weight
         row_share = row_weight.copy() if len(row_weight) else np.ones(len(sizes))
         if reduction in SOFTMAX_REDUCTIONS:
@@ -117,12 +129,9 @@ class Targets:
                 total = np.add.reduceat(values, label_sets.indptr[filled])
                 values = values * np.repeat(sizes[filled] / total, sizes[filled])
             label_weight = values * label_weight if len(label_weight) else values
-        name = "softmax"
-        if reduction in ONE_VS_REST:
-            name = "sigmoid" if loss == "log_loss" else "squared_hinge"
         return cls(
             reduction,
-            name,
+            kernel_loss(reduction, loss),
             label_sets,
             row_weight.astype(dtype),
             label_weight.astype(dtype),
@@ -134,6 +143,12 @@ class Targets:
     def softmax(self) -> bool:
         """Whether the reduction is one of the softmax ones."""
         return self.loss == "softmax"
+
+    @property
+    def n_targets(self) -> int:
+        """Number of rows that have a target; the softmax has none for empty sets."""
+        sizes = self.label_sets.sizes
+        return int(np.count_nonzero(sizes)) if self.softmax else len(sizes)
 
     @property
     def soft_target(self) -> bool:
@@ -188,9 +203,14 @@ class Targets:
         return total * self.row_weight if len(self.row_weight) else total
 
 
-def read_class_weight(
-    class_weight: Any, target: Target, label_sets: LabelSets
-) -> np.ndarray | None:
+def kernel_loss(reduction: str, loss: str) -> str:
+    """Loss of the kernels, a key of `SMOOTHNESS`, for the estimators' two parameters."""
+    if reduction in SOFTMAX_REDUCTIONS:
+        return "softmax"
+    return "sigmoid" if loss == "log_loss" else "squared_hinge"
+
+
+def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> np.ndarray | None:
     """Weights of the labels.
 
     Parameters
@@ -199,7 +219,8 @@ def read_class_weight(
         A dict maps labels (column numbers; classes for 1-D y) to weights, 1 for those that
         it leaves out. ``"balanced"``: n_pairs / (n_labels * count of the label).
     target : Target
-    label_sets : LabelSets
+    counts : ndarray of shape (n_labels,)
+        Number of rows of each label.
 
     Returns
     -------
@@ -214,7 +235,6 @@ def read_class_weight(
         return None
     n_labels = target.n_labels
     if isinstance(class_weight, str):
-        counts = label_sets.counts()
         present = counts > 0
         weights = np.ones(n_labels)
         weights[present] = counts.sum() / (present.sum() * counts[present])

@@ -159,7 +159,9 @@ def to_rows(X: Any) -> Rows:
     )
 
 
-def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) -> np.ndarray | None:
+def read_sample_weight(
+    sample_weight: Any, X: Any, n_rows: int | None = None, *, allow_all_zero: bool = False
+) -> np.ndarray | None:
     """Sample weights as float64, None if there are none.
 
     Parameters
@@ -170,6 +172,8 @@ def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) ->
         Whose number of rows is to be met.
     n_rows : int, default=None
         Number of rows, if `X` is not at hand.
+    allow_all_zero : bool, default=False
+        Whether all may be 0, as in a part of the rows.
 
     Returns
     -------
@@ -185,7 +189,11 @@ def read_sample_weight(sample_weight: Any, X: Any, n_rows: int | None = None) ->
     like = np.empty((n_rows, 0)) if n_rows is not None else X
     with naming("sample_weight"):
         return _check_sample_weight(
-            sample_weight, like, dtype=np.float64, ensure_non_negative=True
+            sample_weight,
+            like,
+            dtype=np.float64,
+            ensure_non_negative=True,
+            allow_all_zero_weights=allow_all_zero,
         )
 
 

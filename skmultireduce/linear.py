@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded, used_rows
+from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._targets import ONE_VS_REST, SMOOTHNESS, Targets
 from skmultireduce._validation import Rows
@@ -254,7 +254,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         """Intercepts of shape (n_labels,)."""
         return self._parameters()[1][: self._n_labels]
 
-    def _allocate(self, rows: Rows, n_labels: int) -> None:
+    def _allocate(self, n_features: int, n_labels: int) -> None:
         group = _kernel.LABEL_GROUP
         n_panels = 1
         if self.reduction in ONE_VS_REST:
@@ -263,7 +263,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         self._bounds = np.minimum(bounds, n_labels).tolist()
         self._widths = [padded(n, self.dtype) for n in np.diff(self._bounds).tolist()]
         stride = sum(self._widths)
-        self._weights = aligned_zeros((rows.shape[1] * stride,), self.dtype)
+        self._weights = aligned_zeros((n_features * stride,), self.dtype)
         self._intercepts = aligned_zeros((stride,), self.dtype)
         # weights = scale * W: the penalty changes one number a row.
         self._scale = np.ones(1)
@@ -281,12 +281,23 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             yield first, last, weights[start:stop].reshape(self.n_features_in_, width)
             start = stop
 
-    def _set_rates(self, rows: Rows, targets: Targets) -> None:
+    def _row_sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
         norms = rows.squared_norms()
         total = targets.total_weight()
-        used = used_rows(total)
-        square = float(np.average(norms[used], weights=targets.row_share[used])) or 1.0
-        curvature = SMOOTHNESS[targets.loss] * float((total * norms)[used].mean())
+        used = total > 0
+        share = targets.row_share
+        return {
+            "n_used": int(np.count_nonzero(used)),
+            "share": float(share[used].sum()),
+            "square": float((norms[used] * share[used]).sum()),
+            "total": float(total[used].sum()),
+            "curvature": float((total * norms)[used].sum()),
+            "sample_weight": targets.sample_weight_sum,
+        }
+
+    def _set_rates(self, sums: dict[str, Any], loss: str) -> None:
+        square = sums["square"] / sums["share"] or 1.0
+        curvature = SMOOTHNESS[loss] * (sums["curvature"] / sums["n_used"])
         if not np.isfinite(square) or not np.isfinite(curvature):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
@@ -295,8 +306,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         self._mean_square = square
         self.eta0_ = float(self.eta0) if self.eta0 != "auto" else 1 / (curvature or 1.0)
         if self.alpha == "auto":
-            size = float(total[used].mean()) if targets.softmax else 1.0
-            self.alpha_ = square * size / (_AUTO_C[targets.loss] * targets.sample_weight_sum)
+            size = sums["total"] / sums["n_used"] if loss == "softmax" else 1.0
+            self.alpha_ = square * size / (_AUTO_C[loss] * sums["sample_weight"])
         else:
             self.alpha_ = float(self.alpha)
 
@@ -335,6 +346,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         targets: Targets,
         *,
         epoch: int,
+        first_row: int,
         order: np.ndarray,
         shown: tuple[np.ndarray, np.ndarray],
         eta: tuple[float, float],

@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded, used_rows
+from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
 from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
 from skmultireduce._targets import SMOOTHNESS, Targets
@@ -432,19 +432,15 @@ class MultiLabelMLPClassifier(
         given[list(found)] = vectors
         return given
 
-    def _allocate(self, rows: Rows, n_labels: int) -> None:
-        n_features = rows.shape[1]
+    def _allocate(self, n_features: int, n_labels: int) -> None:
         given = self._given_embeddings(n_features)
         dim = self.embedding_dim if given is None else given.shape[1]
         self._widths = [dim, *self._hidden_widths()]
-        self._mean_square = self._row_square(rows)
         rng = self._random(0, 1)
         if given is None:
-            scale = np.sqrt(_MEAN_SQUARE / self._mean_square)
-            bound = 1 / dim if len(self._widths) == 1 else np.sqrt(3 / (dim * _MEAN_SQUARE))
+            # Of a size that _set_rates gives them.
             embedding = rng.random((n_features, dim), dtype=self.dtype)
             embedding -= 0.5
-            embedding *= 2 * bound * scale
         else:
             known = ~np.isnan(given[:, 0])
             # Words without a vector: of the same size, in random directions.
@@ -462,12 +458,6 @@ class MultiLabelMLPClassifier(
         self._hidden = np.concatenate([*hidden, np.empty(0)]).astype(self.dtype)
         self._output = aligned_zeros((n_labels, self._widths[-1]), self.dtype)
         self._intercepts = aligned_zeros((n_labels,), self.dtype)
-        # Given vectors may be of any size s: steps of s^2 for them and 1 / s^2 for the
-        # output give the same model as vectors of size 1.
-        self._vector_square = 1.0
-        if given is not None:
-            square = np.mean(np.square(self._vectors(rows, 0, rows.shape[0])), dtype=np.float64)
-            self._vector_square = float(dim * square) or 1.0
 
     def _row_factors(self, rows: Rows, first: int, last: int) -> np.ndarray:
         """Factor of each row: 1 over its sum of absolute values for the mean, else none."""
@@ -481,39 +471,61 @@ class MultiLabelMLPClassifier(
         sums = part.absolute_sums()
         return (1 / np.where(sums > 0, sums, 1)).astype(self.dtype)
 
-    def _row_square(self, rows: Rows) -> float:
-        """Mean squared norm of the pooled rows."""
+    # ----------------------------------------------------------------- training
+    def _row_sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
+        factors = self._row_factors(rows, 0, rows.shape[0])
         norms = rows.squared_norms()
-        if self.pooling == "mean":
-            norms *= np.square(self._row_factors(rows, 0, rows.shape[0]), dtype=np.float64)
-        square = float(norms.mean())
+        if len(factors):
+            norms *= np.square(factors, dtype=np.float64)
+        total = targets.total_weight()
+        used = total > 0
+        sums = {
+            "n_rows": rows.shape[0],
+            "n_used": int(np.count_nonzero(used)),
+            "total": float(total[used].sum()),
+            "square": float(norms.sum()),
+        }
+        if self.batch_size == "auto" and not self.freeze_embeddings:
+            if rows.dense:
+                block = rows.data.reshape(rows.shape)
+                sums["row"] = factors @ block if len(factors) else block.sum(axis=0)
+            else:
+                values = rows.data
+                if len(factors):
+                    values = values * np.repeat(factors, np.diff(rows.indptr))
+                sums["row"] = np.bincount(rows.indices, values, minlength=rows.shape[1])
+        if self.t_ == 0 and self.embedding_init is not None:
+            vectors = self._vectors(rows, 0, rows.shape[0])
+            sums["vectors"] = float(np.square(vectors).sum(dtype=np.float64))
+        return sums
+
+    def _set_sizes(self, sums: dict[str, Any]) -> None:
+        """Sizes of the embeddings of a new model, and of the steps that depend on them."""
+        square = sums["square"] / sums["n_rows"]
         if not np.isfinite(square):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler, or set pooling='mean'."
             )
-        return square or 1.0
-
-    def _mean_overlap(self, rows: Rows) -> float:
-        """Mean inner product of two pooled rows, relative to the mean squared norm."""
-        factors = self._row_factors(rows, 0, rows.shape[0])
-        if rows.dense:
-            block = rows.data.reshape(rows.shape)
-            mean = (factors @ block if len(factors) else block.sum(axis=0)) / rows.shape[0]
+        self._mean_square = square or 1.0
+        self._vector_square = 1.0
+        if "vectors" in sums:
+            # Given vectors may be of any size s: steps of s^2 for them and 1 / s^2 for the
+            # output give the same model as vectors of size 1.
+            self._vector_square = sums["vectors"] / sums["n_rows"] or 1.0
         else:
-            values = rows.data
-            if len(factors):
-                values = values * np.repeat(factors, np.diff(rows.indptr))
-            mean = np.bincount(rows.indices, values, minlength=1) / rows.shape[0]
-        return float(mean @ mean) / self._mean_square
+            dim = self._widths[0]
+            scale = np.sqrt(_MEAN_SQUARE / self._mean_square)
+            bound = 1 / dim if len(self._widths) == 1 else np.sqrt(3 / (dim * _MEAN_SQUARE))
+            self._embedding *= 2 * bound * scale
 
-    # ----------------------------------------------------------------- training
-    def _set_rates(self, rows: Rows, targets: Targets) -> None:
-        total = targets.total_weight()
+    def _set_rates(self, sums: dict[str, Any], loss: str) -> None:
+        if self.t_ == 0:
+            self._set_sizes(sums)
         self.alpha_ = float(self.alpha)
         if self.eta0 == "auto":
-            curvature = SMOOTHNESS[targets.loss] * float(total[used_rows(total)].mean())
-            self.eta0_ = _AUTO_STEP[targets.loss] / curvature
+            curvature = SMOOTHNESS[loss] * (sums["total"] / sums["n_used"])
+            self.eta0_ = _AUTO_STEP[loss] / curvature
             if len(self._widths) > 1:
                 self.eta0_ *= _HIDDEN_STEP
         else:
@@ -521,7 +533,9 @@ class MultiLabelMLPClassifier(
         if self.batch_size == "auto":
             batch = _LARGEST_BATCH
             if not self.freeze_embeddings:
-                overlap = self._mean_overlap(rows) * _MEAN_SQUARE
+                # Mean inner product of two pooled rows, relative to their mean square.
+                mean = sums["row"] / sums["n_rows"]
+                overlap = float(mean @ mean) / self._mean_square * _MEAN_SQUARE
                 while batch > 1 and batch * overlap > _LARGEST_OVERLAP:
                     batch //= 2
             self.batch_size_ = batch
@@ -563,9 +577,9 @@ class MultiLabelMLPClassifier(
             pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
         )
 
-    def _train(self, *args: Any) -> None:
+    def _visit(self, *args: Any) -> float:
         with _one_blas_thread():
-            super()._train(*args)
+            return super()._visit(*args)
 
     def _epoch(
         self,
@@ -574,6 +588,7 @@ class MultiLabelMLPClassifier(
         targets: Targets,
         *,
         epoch: int,
+        first_row: int,
         order: np.ndarray,
         shown: tuple[np.ndarray, np.ndarray],
         eta: tuple[float, float],
@@ -590,7 +605,7 @@ class MultiLabelMLPClassifier(
         for first in range(0, len(order), chunk):
             part = order[first : first + chunk]
             if self.dropout > 0:
-                rng = self._random(epoch, first, 2)
+                rng = self._random(epoch, first_row + first, 2)
                 kept = (rng.random((len(part), n_units), dtype=np.float32) >= self.dropout).view(
                     np.uint8
                 )

@@ -16,6 +16,7 @@ LAYERS = [
      "_label_sets", "_validation", "_sampling", "_schedule", "_cutoff", "_targets", "_stratify",
      "_ranking_metrics", "_fmeasure", "_fasttext_format", "_python_imports",
      "_label_set_laws"},
+    {"_stream"},
     {"_base"},
     {"linear", "neural", "reduction", "threshold", "metrics", "model_selection", "datasets",
      "inspection", "diagnosis", "onnx"},

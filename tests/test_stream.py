@@ -1,0 +1,509 @@
+"""fit_stream: the bits of fit, bounded memory, exact resumption, clear errors."""
+
+import copy
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from conftest import best_micro_jaccard, random_problem
+from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
+from skmultireduce._targets import REDUCTIONS
+
+X, Y = random_problem(4, n_rows=130, n_features=20, n_labels=6)
+Y[Y.sum(axis=1) == 0, 0] = 1
+WEIGHT = np.random.default_rng(0).random(130)
+WEIGHT[7] = 0
+
+EMBEDDING = np.random.default_rng(1).normal(size=(20, 4))
+MODELS = [
+    MultiLabelSGDClassifier(max_iter=4, random_state=2),
+    MultiLabelMLPClassifier(embedding_dim=4, max_iter=4, dropout=0.2, random_state=2),
+]
+IDS = ["linear", "mlp"]
+
+
+def blocks_of(*bounds, X=X, Y=Y, weight=None):
+    """A list of blocks that end at these rows."""
+    parts = []
+    for start, stop in zip((0, *bounds), (*bounds, X.shape[0]), strict=True):
+        part = (X[start:stop], Y[start:stop])
+        parts.append(part if weight is None else (*part, weight[start:stop]))
+    return parts
+
+
+def bits(model):
+    state = {**vars(model), "eta0": model.eta0_, "alpha": model.alpha_}
+    arrays = b"".join(
+        value.tobytes() for _, value in sorted(state.items()) if isinstance(value, np.ndarray)
+    )
+    curves = [model.loss_curve_, getattr(model, "validation_scores_", None)]
+    return arrays, curves, model.n_iter_, model.t_, model.eta0_, model.alpha_
+
+
+class Hook:
+    """Callback that calls a function with (estimator, task name, number of the call)."""
+
+    def __init__(self, function):
+        self.function = function
+        self.calls = 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name in ("block", "epoch"):
+            self.calls += 1
+            return self.function(estimator, context.task_name, self.calls)
+        return None
+
+
+# --------------------------------------------------------------------- the bits of fit
+OPTIONS = [
+    *({"reduction": reduction} for reduction in REDUCTIONS),
+    {"class_weight": "balanced"},
+    {"class_weight": {2: 3.0}, "reduction": "pick_all"},
+    {"average": 2, "label_sampling": "cycle"},
+    {"learning_rate": "invscaling", "dtype": "float64"},
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+def test_one_block_is_fit(model, options, weight):
+    whole = clone(model).set_params(**options).fit(X, Y, weight)
+    streamed = clone(model).set_params(**options).fit_stream(blocks_of(weight=weight))
+    assert bits(streamed) == bits(whole)
+
+
+def test_one_block_is_fit_from_given_embeddings_and_with_early_stopping():
+    model = MODELS[1]
+    for options in ({"embedding_init": EMBEDDING}, {"early_stopping": True, "max_iter": 30}):
+        validation = {"X_val": X[:50], "y_val": Y[:50]} if "early_stopping" in options else {}
+        whole = clone(model).set_params(**options).fit(X, Y, **validation)
+        streamed = clone(model).set_params(**options).fit_stream(blocks_of(), **validation)
+        assert bits(streamed) == bits(whole)
+
+
+def test_one_block_is_fit_for_classes():
+    names = np.array(list("bca"))[Y[:, :3].argmax(axis=1)]
+    whole = clone(MODELS[0]).fit(X, names)
+    parts = blocks_of(Y=names)
+    assert bits(clone(MODELS[0]).fit_stream(parts)) == bits(whole)
+    parts = blocks_of(60, Y=names)
+    streamed = clone(MODELS[0]).fit_stream(parts, classes=["a", "b", "c", "d"])
+    assert streamed.classes_.tolist() == ["a", "b", "c", "d"]
+    with pytest.raises(ValueError, match=r"Block 0 of the stream: .*'c'"):
+        clone(MODELS[0]).fit_stream(parts, classes=["a", "b"])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+@given(bounds=st.sets(st.integers(1, 129), max_size=5), seed=st.integers(0, 99))
+@settings(max_examples=15)
+def test_draws_and_rates_do_not_depend_on_blocks(model, bounds, seed):
+    seen = []
+
+    class Spy(type(model)):
+        def _epoch(self, work, rows, targets, *, first_row, shown, **rest):
+            pairs = targets.label_sets.indices[shown[0]]
+            seen.append((rest["epoch"], first_row, pairs, rest["order"]))
+            return super()._epoch(work, rows, targets, first_row=first_row, shown=shown, **rest)
+
+    def run(train):
+        seen.clear()
+        spy = Spy(**clone(model).set_params(random_state=seed, max_iter=2).get_params())
+        train(spy)
+        labels = [
+            np.concatenate([pairs for e, _, pairs, _ in seen if e == epoch]) for epoch in (0, 1)
+        ]
+        visits = [first + order for _, first, _, order in seen]
+        return spy, labels, np.concatenate(visits)
+
+    whole, labels, _ = run(lambda spy: spy.fit(X, Y))
+    streamed, streamed_labels, visits = run(lambda spy: spy.fit_stream(blocks_of(*sorted(bounds))))
+    np.testing.assert_array_equal(streamed_labels, labels)
+    np.testing.assert_array_equal(np.sort(visits), np.repeat(np.arange(130), 2))
+    assert streamed.t_ == whole.t_
+    assert streamed.eta0_ == pytest.approx(whole.eta0_, rel=1e-12)
+    assert streamed.alpha_ == pytest.approx(whole.alpha_, rel=1e-12)
+    assert getattr(streamed, "batch_size_", 0) == getattr(whole, "batch_size_", 0)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+def test_rates_of_blocks_are_those_of_the_whole(weight):
+    options = {"class_weight": "balanced", "reduction": "pick_all"}
+    for model in MODELS:
+        whole = clone(model).set_params(**options).fit(X, Y, weight)
+        parts = blocks_of(10, 11, 70, weight=weight)
+        streamed = clone(model).set_params(**options).fit_stream(parts)
+        assert streamed.eta0_ == pytest.approx(whole.eta0_, rel=1e-12)
+        assert streamed.alpha_ == pytest.approx(whole.alpha_, rel=1e-12)
+
+
+def test_unshuffled_blocks_are_the_unshuffled_whole():
+    # Rows come in the same order with the same steps, but for rounding.
+    model = MultiLabelSGDClassifier(shuffle=False, dtype="float64", max_iter=5, random_state=0)
+    whole = clone(model).fit(X, Y)
+    streamed = clone(model).fit_stream(blocks_of(17, 50, 51))
+    np.testing.assert_allclose(streamed.coef_, whole.coef_, rtol=1e-9, atol=1e-12)
+    assert streamed.loss_curve_ == pytest.approx(whole.loss_curve_, rel=1e-9)
+
+
+def test_quality_of_blocks_is_that_of_the_whole(tmc2007):
+    X, y, X_test, y_test = tmc2007
+    model = MultiLabelSGDClassifier(max_iter=5, random_state=0)
+    whole = best_micro_jaccard(y_test, clone(model).fit(X, y).predict_proba(X_test))
+    parts = blocks_of(*range(2000, X.shape[0], 2000), X=X, Y=y)
+    streamed = best_micro_jaccard(y_test, model.fit_stream(parts).predict_proba(X_test))
+    assert streamed > whole - 0.01
+
+
+def test_a_function_may_make_the_blocks():
+    parts = blocks_of(40, 80)
+    expected = bits(clone(MODELS[0]).fit_stream(parts))
+    assert bits(clone(MODELS[0]).fit_stream(lambda: iter(parts))) == expected
+    assert bits(clone(MODELS[0]).fit_stream(lambda: parts)) == expected
+
+
+def test_unlabeled_rows_are_counted_once():
+    y = Y.copy()
+    y[[3, 50, 51, 52, 120]] = 0
+    parts = blocks_of(50, 53, Y=y)
+    with pytest.warns(UserWarning, match="5 of 130 rows have no label") as caught:
+        model = clone(MODELS[0]).fit_stream(parts)
+    assert len(caught) == 1
+    assert model.n_unlabeled_ == 5
+    assert model.t_ == 4 * 125
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        binary = clone(MODELS[0]).set_params(reduction="one_vs_rest").fit_stream(parts)
+    assert binary.n_unlabeled_ == 0
+    with pytest.raises(ValueError, match="No row of y has a label"):
+        clone(MODELS[0]).fit_stream(blocks_of(50, Y=y * 0))
+
+
+def test_early_stopping_and_tol():
+    model = clone(MODELS[0]).set_params(early_stopping=True, max_iter=60, n_iter_no_change=3)
+    with pytest.raises(ValueError, match="X_val and y_val"):
+        model.fit_stream(blocks_of(50))
+    model.fit_stream(blocks_of(50), X_val=X[:40], y_val=Y[:40])
+    assert model.n_iter_ < 60
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    with pytest.warns(ConvergenceWarning, match="max_iter=4"):
+        clone(MODELS[0]).set_params(tol=1e-9).fit_stream(blocks_of(50))
+
+
+def test_one_block_is_in_memory():
+    alive, most = 0, 0
+
+    class Tracked(np.ndarray):
+        def __new__(cls, array):
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+            return np.array(array).view(cls)
+
+        def __del__(self):
+            nonlocal alive
+            if self.base is not None and not isinstance(self.base, Tracked):
+                alive -= 1
+
+    def blocks():
+        for start in range(0, 130, 13):
+            yield Tracked(X[start : start + 13].toarray()), Y[start : start + 13]
+
+    for options in ({}, {"class_weight": "balanced"}):
+        most = 0
+        clone(MODELS[0]).set_params(**options).fit_stream(blocks)
+        assert (alive, most) == (0, 1)
+
+
+def test_callbacks_see_blocks_and_epochs():
+    names = []
+    model = clone(MODELS[0]).set_params(max_iter=2)
+    model.set_callbacks(Hook(lambda _, name, __: names.append(name))).fit_stream(blocks_of(60))
+    assert names == ["block", "block", "epoch"] * 2
+    monitor = ScoringMonitor(scoring="f1_micro")
+    model.set_callbacks(monitor).fit_stream(blocks_of(60))
+    records = monitor.get_logs(select="most_recent").data
+    by_block = [record for record in records if record["task_name"] == "block"]
+    assert len(by_block) == 4
+
+
+# -------------------------------------------------------------------------- resumption
+RESUMED = [
+    {},
+    {"reduction": "one_vs_rest", "class_weight": "balanced"},
+    {"average": True, "label_sampling": "cycle"},
+    {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 6},
+    {"tol": 1e-3, "n_iter_no_change": 1},
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+@pytest.mark.parametrize("options", RESUMED, ids=str)
+@pytest.mark.parametrize("stop", [1, 3, 4, 6, 9])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_stopped_by_a_callback_and_resumed(model, options, stop):
+    parts = blocks_of(30, 90)
+    model = clone(model).set_params(warm_start=True, **options)
+    validation = {"X_val": X[:40], "y_val": Y[:40]} if "early_stopping" in options else {}
+    whole = clone(model).fit_stream(parts, **validation)
+    stopped = clone(model).set_callbacks(Hook(lambda _, __, calls: calls == stop))
+    stopped.fit_stream(parts, **validation)
+    assert stopped.t_ < whole.t_
+    stopped.predict(X)
+    stopped = pickle.loads(pickle.dumps(stopped.set_callbacks()))
+    stopped.fit_stream(parts, **validation)
+    assert bits(stopped) == bits(whole)
+    # A complete run starts the schedule again, from the present weights.
+    if not validation and "tol" not in options:
+        assert stopped.fit_stream(parts, **validation).n_iter_ == 8
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+def test_every_pickle_of_a_callback_goes_on_to_the_same_bits(model):
+    pickles = []
+
+    def save(estimator, *_):
+        pickles.append(pickle.dumps(copy.copy(estimator).set_callbacks()))
+
+    parts = blocks_of(30, 90)
+    model = clone(model).set_params(warm_start=True, max_iter=2)
+    whole = clone(model).set_callbacks(Hook(save)).fit_stream(parts).set_callbacks()
+    assert len(pickles) == 8
+    for saved in pickles:
+        assert bits(pickle.loads(saved).fit_stream(parts)) == bits(whole)
+
+
+class Reader:
+    """Blocks, of which some make trouble at the first reading."""
+
+    def __init__(self, parts, trouble, error):
+        self.parts = parts
+        self.trouble = trouble
+        self.error = error
+        self.read = 0
+
+    def __iter__(self):
+        for part in self.parts:
+            self.read += 1
+            if self.read == self.trouble:
+                raise self.error
+            yield part
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("disk")], ids=repr)
+@pytest.mark.parametrize("trouble", [6, 7, 8, 13])
+def test_errors_of_the_reader_leave_a_run_to_resume(error, trouble):
+    parts = blocks_of(30, 90)
+    model = clone(MODELS[0]).set_params(warm_start=True)
+    whole = clone(model).fit_stream(parts)
+    # One reading of the first block, three of the first pass.
+    reader = Reader(parts, trouble, error)
+    with pytest.raises(type(error)):
+        model.fit_stream(reader)
+    before = reader.read
+    model.fit_stream(reader)
+    assert bits(model) == bits(whole)
+    # Nothing is read again but what iterating needs.
+    passes_left = 4 - (trouble - 5) // 3
+    assert reader.read - before == 3 * passes_left
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block():
+    parts = blocks_of(30, 90)
+
+    class Interrupted(MultiLabelSGDClassifier):
+        def _epoch(self, *args, **keywords):
+            loss = super()._epoch(*args, **keywords)
+            if keywords["epoch"] == 1 and keywords["first_row"] == 30 and armed:
+                armed.clear()
+                signal.raise_signal(signal.SIGINT)
+                assert self._stream.row == 30
+            return loss
+
+    armed = [True]
+    model = Interrupted(**clone(MODELS[0]).set_params(warm_start=True).get_params())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit_stream(parts)
+    assert (model._stream.block, model._stream.row, model.n_iter_) == (2, 90, 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    model.fit_stream(parts)
+    assert bits(model) == bits(clone(MODELS[0]).fit_stream(parts))
+
+
+def test_an_error_within_a_block_forgets_the_model():
+    class Broken(MultiLabelSGDClassifier):
+        def _epoch(self, *args, **keywords):
+            if keywords["epoch"] == 1:
+                raise MemoryError
+            return super()._epoch(*args, **keywords)
+
+    model = Broken(warm_start=True, random_state=0)
+    with pytest.raises(MemoryError):
+        model.fit_stream(blocks_of(30))
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_it_works_in_a_thread():
+    models = [clone(MODELS[0])]
+    thread = threading.Thread(target=lambda: models[0].fit_stream(blocks_of(30)))
+    thread.start()
+    thread.join()
+    assert bits(models[0]) == bits(clone(MODELS[0]).fit_stream(blocks_of(30)))
+
+
+def test_fit_goes_on_from_a_stream_and_back():
+    model = clone(MODELS[0]).set_params(warm_start=True)
+    whole = clone(model).fit(X, Y).fit(X, Y)
+    mixed = clone(model).fit_stream(blocks_of()).fit(X, Y)
+    assert bits(mixed) == bits(whole)
+    mixed = clone(model).fit(X, Y).fit_stream(blocks_of())
+    assert bits(mixed) == bits(whole)
+    # Rows of another call are no part of an unfinished stream.
+    stopped = clone(model).set_callbacks(Hook(lambda *_: True)).fit_stream(blocks_of(30))
+    stopped.set_callbacks().partial_fit(X, Y)
+    assert stopped._stream is None
+    assert stopped.fit_stream(blocks_of(30)).n_iter_ == 4
+
+
+def test_resumes_by_iter_from():
+    class Seekable(list):
+        started = ()
+
+        def iter_from(self, n_blocks):
+            self.started = (*self.started, n_blocks)
+            return iter(self[n_blocks:])
+
+    parts = Seekable(blocks_of(30, 90))
+    model = clone(MODELS[0]).set_params(warm_start=True)
+    whole = clone(model).fit_stream(parts)
+    assert parts.started == ()
+    model.set_callbacks(Hook(lambda _, __, calls: calls == 2)).fit_stream(parts)
+    model.set_callbacks().fit_stream(parts)
+    assert parts.started == (2,)
+    assert bits(model) == bits(whole)
+
+
+def test_without_warm_start_a_run_starts_anew():
+    model = clone(MODELS[0]).set_callbacks(Hook(lambda _, __, calls: calls == 2))
+    model.fit_stream(blocks_of(30))
+    model.set_callbacks().fit_stream(blocks_of(30))
+    assert bits(model) == bits(clone(MODELS[0]).fit_stream(blocks_of(30)))
+
+
+KILLED = """
+import copy, os, signal, sys
+import joblib
+
+sys.path.insert(0, {tests!r})
+from test_stream import Hook, blocks_of
+
+def checkpoint(estimator, name, calls):
+    joblib.dump(copy.copy(estimator).set_callbacks(), path + ".new")
+    os.replace(path + ".new", path)
+    if calls == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+path = sys.argv[1]
+joblib.load(path).set_callbacks(Hook(checkpoint)).fit_stream(blocks_of(30, 90))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+def test_killed_and_resumed(model, tmp_path):
+    path = tmp_path / "model.joblib"
+    model = clone(model).set_params(warm_start=True, average=True)
+    joblib.dump(model, path)
+    code = KILLED.format(tests=str(Path(__file__).parent))
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = joblib.load(path)
+    assert (resumed.n_iter_, resumed._stream.block) == (1, 2)
+    resumed.fit_stream(blocks_of(30, 90))
+    assert bits(resumed) == bits(model.fit_stream(blocks_of(30, 90)))
+
+
+# ------------------------------------------------------------------------------ errors
+def test_streams_that_can_be_read_once():
+    parts = blocks_of(50)
+    for once in (iter(parts), (part for part in parts)):
+        with pytest.raises(ValueError, match=r"read just once.*lambda"):
+            clone(MODELS[0]).fit_stream(once)
+    three = iter(parts * 2)
+    with pytest.raises(ValueError, match=r"exhausted.*lambda"):
+        clone(MODELS[0]).fit_stream(lambda: three)
+
+
+def test_streams_that_change():
+    sizes = iter([0, 0, 0, 1])
+
+    def shrinking():
+        return blocks_of(50)[next(sizes) :]
+
+    with pytest.raises(ValueError, match="130 rows in 2 blocks at first, and other"):
+        clone(MODELS[0]).fit_stream(shrinking)
+    counts = iter([1, 1, 2])
+    with pytest.raises(ValueError, match="other blocks in a later pass"):
+        clone(MODELS[0]).fit_stream(lambda: blocks_of(50) * next(counts))
+    counts = iter([2, 2, 1])
+    with pytest.raises(ValueError, match="other blocks in a later pass"):
+        clone(MODELS[0]).set_params(class_weight="balanced").fit_stream(
+            lambda: blocks_of(50) * next(counts)
+        )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([], "stream is empty"),
+        (lambda: iter(()), "stream is empty"),
+        (3, "iterable of tuples"),
+        ((X, Y), r"Block 0 .* got a csr"),
+        ([(X,)], r"got a tuple of 1"),
+        ([(X, Y, WEIGHT, WEIGHT)], r"got a tuple of 4"),
+        ([(X, Y), (X[:, :9], Y)], r"Block 1 of the stream: .*9 features"),
+        ([(X, Y), (X, Y[:, :4])], r"Block 1 of the stream: .*4 labels"),
+        ([(X, Y), (X[:9], Y)], r"Block 1 of the stream: .*inconsistent"),
+        ([(X, Y), (X * np.nan, Y)], r"Block 1 of the stream: .*NaN"),
+        ([(X, Y), (X, Y, WEIGHT)], "Some blocks of the stream have sample weights"),
+        ([(X, Y, WEIGHT), (X, Y)], "Some blocks of the stream have sample weights"),
+        ([(X, Y, WEIGHT), (X, Y, -WEIGHT)], r"Block 1 of the stream: .*[Nn]egative"),
+        ([(X, Y, WEIGHT * 0)], "positive weight"),
+    ],
+)
+def test_errors(blocks, message):
+    model = clone(MODELS[0])
+    with pytest.raises(ValueError, match=message):
+        model.fit_stream(blocks)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_validation_arguments():
+    with pytest.raises(ValueError, match="go together"):
+        clone(MODELS[0]).fit_stream(blocks_of(), X_val=X)
+    with pytest.raises(ValueError, match="early_stopping=True"):
+        clone(MODELS[0]).fit_stream(blocks_of(), X_val=X, y_val=Y)
