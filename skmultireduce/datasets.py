@@ -1,9 +1,18 @@
-"""Data: an embedded real data set, fastText's files, and laws with a known truth."""
+"""Data: an embedded real data set, files, whole and in blocks, and laws with a known truth."""
 
 from __future__ import annotations
 
+from ._block_readers import FastTextBlocks, ParquetBlocks, SVMLightBlocks
 from ._fasttext_format import iter_fasttext, read_fasttext
 from ._label_set_laws import make_label_sets
 from ._python_imports import load_python_imports
 
-__all__ = ["iter_fasttext", "load_python_imports", "make_label_sets", "read_fasttext"]
+__all__ = [
+    "FastTextBlocks",
+    "ParquetBlocks",
+    "SVMLightBlocks",
+    "iter_fasttext",
+    "load_python_imports",
+    "make_label_sets",
+    "read_fasttext",
+]

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.feature_extraction.text import HashingVectorizer
 
 from conftest import best_micro_jaccard, random_problem
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 from skmultireduce._targets import REDUCTIONS
+from skmultireduce.datasets import FastTextBlocks
 
 X, Y = random_problem(4, n_rows=130, n_features=20, n_labels=6)
 Y[Y.sum(axis=1) == 0, 0] = 1
@@ -444,6 +446,58 @@ def test_killed_and_resumed(model, tmp_path):
     assert (resumed.n_iter_, resumed._stream.block) == (1, 2)
     resumed.fit_stream(blocks_of(30, 90))
     assert bits(resumed) == bits(model.fit_stream(blocks_of(30, 90)))
+
+
+# ------------------------------------------------------------------------------ memory
+LIMITED = """
+import re, resource, sys
+from pathlib import Path
+
+sys.path.insert(0, {tests!r})
+from test_stream import small_words, bits
+from skmultireduce.datasets import FastTextBlocks
+
+def train(source):
+    return small_words()[0].fit_stream(FastTextBlocks(source, small_words()[1], block_size=500))
+
+path = Path(sys.argv[1])
+with path.open() as file:
+    train([next(file) for _ in range(1000)])
+size = int(re.search(r"VmSize:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+limit = 1024 * size + int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    path.read_bytes()
+except MemoryError:
+    sys.stdout.buffer.write(repr(bits(train(path))).encode())
+"""
+
+
+def small_words():
+    model = MultiLabelSGDClassifier(max_iter=1, random_state=0)
+    return model, HashingVectorizer(n_features=2**10, analyzer=str.split, dtype="float32")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_a_file_that_is_larger_than_the_memory(tmp_path):
+    path, head_room = tmp_path / "train.txt", 8 * 2**20
+    rng = np.random.default_rng(0)
+    words = np.array([letter * 60 for letter in "abcdefghijklmnopqrstuvwxyz"])
+    lines = [
+        f"__label__{k % 5} " + " ".join(words[rng.integers(5 * (k % 5), 26, size=12)]) + "\n"
+        for k in range(2000)
+    ]
+    with path.open("w") as file:
+        for _ in range(8):
+            file.writelines(lines)
+    assert path.stat().st_size > 1.25 * head_room
+    code = LIMITED.format(tests=str(Path(__file__).parent))
+    command = [sys.executable, "-c", code, str(path), str(head_room)]
+    limited = subprocess.run(command, capture_output=True, text=True)
+    assert limited.returncode == 0, limited.stderr
+    model, vectorizer = small_words()
+    model.fit_stream(FastTextBlocks(path, vectorizer, block_size=500))
+    assert limited.stdout == repr(bits(model))
 
 
 # ------------------------------------------------------------------------------ errors
