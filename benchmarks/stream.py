@@ -1,0 +1,178 @@
+"""A text file of several gigabytes, trained under a limit of the address space.
+
+The same model is trained twice by `fit_stream`: without a break, and killed (SIGKILL) half
+way, then resumed from its last checkpoint. Every process has the limit. The file, of random
+words with laws that depend on the labels, is made in a temporary folder and removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import joblib
+import measure
+import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from skmultireduce import MultiLabelSGDClassifier
+from skmultireduce.datasets import FastTextBlocks
+
+MB = 1e6
+N_LABELS = 40
+N_WORDS = 30_000
+WORDS_A_ROW = 60
+DISTINCT_ROWS = 20_000
+# Checkpoints, in blocks; the kill comes between two of them.
+EVERY = 20
+LABELS = [f"label-{k}" for k in range(N_LABELS)]
+
+
+def write_file(path: Path, size: int) -> None:
+    """Rows of words, drawn by Zipf's law from the words of the row's labels."""
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = np.array(["".join(rng.choice(letters, n)) for n in rng.integers(2, 11, size=N_WORDS)])
+    orders = [rng.permutation(N_WORDS) for _ in range(N_LABELS)]
+    rows = []
+    for _ in range(DISTINCT_ROWS):
+        labels = rng.choice(N_LABELS, size=rng.integers(1, 4), replace=False)
+        ranks = np.minimum(rng.zipf(1.2, WORDS_A_ROW), N_WORDS) - 1
+        parts = np.array_split(ranks, len(labels))
+        text = [words[orders[k][part]] for k, part in zip(labels, parts, strict=True)]
+        rows.append(
+            " ".join([*(f"__label__{LABELS[k]}" for k in labels), *np.concatenate(text)]) + "\n"
+        )
+    with path.open("w") as file:
+        while file.tell() < size:
+            file.writelines([rows[i] for i in rng.permutation(DISTINCT_ROWS)])
+
+
+class Checkpoint:
+    """Writes the model at the end of every `EVERY` blocks; may kill the process."""
+
+    def __init__(self, path: Path, kill_at: int = 0) -> None:
+        self.path = path
+        self.kill_at = kill_at
+        self.blocks = 0
+
+    def setup(self, estimator, context) -> None:
+        pass
+
+    def teardown(self, estimator, context) -> None:
+        pass
+
+    def on_fit_task_begin(self, estimator, context) -> None:
+        pass
+
+    def on_fit_task_end(self, estimator, context) -> None:
+        if context.task_name != "block":
+            return
+        self.blocks += 1
+        if self.blocks % EVERY == 0:
+            new = self.path.with_suffix(".new")
+            joblib.dump(copy.copy(estimator).set_callbacks(), new)
+            new.replace(self.path)
+        if self.blocks == self.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(job: str, folder: Path, args: argparse.Namespace) -> dict:
+    """The work of one process."""
+    limit = int(args.limit * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    begin = time.perf_counter()
+    blocks = FastTextBlocks(
+        folder / "train.txt",
+        HashingVectorizer(
+            n_features=args.features, analyzer=str.split, alternate_sign=False, dtype="float32"
+        ),
+        target_names=LABELS,
+        block_size=args.block_size,
+    )
+    path = folder / "checkpoint.joblib"
+    if job == "resumed":
+        model = joblib.load(path)
+    else:
+        model = MultiLabelSGDClassifier(max_iter=args.epochs, warm_start=True, random_state=0)
+    if job == "killed":
+        model.set_callbacks(Checkpoint(path, args.kill_at))
+    model.fit_stream(blocks)
+    status = Path("/proc/self/status").read_text()
+    bits = model.coef_.tobytes() + model.intercept_.tobytes() + repr(model.loss_curve_).encode()
+    return {
+        "seconds": time.perf_counter() - begin,
+        "peak address space (MB)": 1024 * int(re.search(r"VmPeak:\s*(\d+)", status)[1]) / MB,
+        "peak resident memory (MB)": measure.peak_memory() / MB,
+        "rows": model.t_ // model.n_iter_,
+        "bits": hashlib.sha256(bits).hexdigest(),
+        "loss": model.loss_curve_,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--gigabytes", type=float, default=3.0, help="size of the file")
+    parser.add_argument("--limit", type=float, default=1.0, help="address space, in GiB")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--features", type=int, default=2**17)
+    parser.add_argument("--block-size", type=int, default=10_000)
+    parser.add_argument("--folder", type=Path, help="where to make the file")
+    parser.add_argument("--save", type=Path, help="write the figures to this file")
+    parser.add_argument("--kill-at", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--job", choices=["whole", "killed", "resumed"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        print(json.dumps(train(args.job, args.folder, args)))
+        return 0
+    size = int(args.gigabytes * 1e9)
+    if shutil.disk_usage(args.folder or tempfile.gettempdir()).free < 1.2 * size:
+        print("not enough room on the disk; pass --folder or --gigabytes", file=sys.stderr)
+        return 1
+    found = {}
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        path = Path(folder, "train.txt")
+        write_file(path, size)
+        size = path.stat().st_size
+        print(f"file: {size / MB:,.0f} MB; limit of the address space: {args.limit:g} GiB")
+        options = ["--limit", args.limit, "--epochs", args.epochs, "--folder", folder]
+        options += ["--features", args.features, "--block-size", args.block_size]
+        for job in ("whole", "killed", "resumed"):
+            if job == "killed":
+                n_blocks = args.epochs * found["whole"]["rows"] / args.block_size
+                options += ["--kill-at", int(n_blocks / 2)]
+            command = [sys.executable, __file__, "--job", job, *map(str, options)]
+            begin = time.perf_counter()
+            done = subprocess.run(
+                command, env=measure.child_environment(1), stdout=subprocess.PIPE, text=True
+            )
+            if job == "killed":
+                assert done.returncode == -signal.SIGKILL
+                found[job] = {"seconds": time.perf_counter() - begin}
+            else:
+                done.check_returncode()
+                found[job] = json.loads(done.stdout)
+            print(job, json.dumps(found[job]), flush=True)
+    same = found["whole"]["bits"] == found["resumed"]["bits"]
+    speed = (1 + args.epochs) * size / MB / found["whole"]["seconds"]
+    print(f"{speed:.0f} MB/s read, vectorised and trained; resumed run has the same bits: {same}")
+    if args.save:
+        result = {"machine": measure.machine(), "file (MB)": size / MB, "stream": found}
+        args.save.write_text(json.dumps(result, indent=1) + "\n")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
