@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ._targets import ONE_VS_REST
@@ -159,7 +160,8 @@ def _convert_linear(scope: Any, operator: Any, container: Any) -> None:
 
     model: MultiLabelSGDClassifier = operator.raw_operator
     opset = container.target_opset
-    weights = np.ascontiguousarray(model.coef_.T, dtype=np.float32)
+    coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
+    weights = np.ascontiguousarray(coef.T, dtype=np.float32)
     scores = ops.OnnxAdd(
         ops.OnnxMatMul(_as_float(operator, container), weights, op_version=opset),
         model.intercept_.astype(np.float32),

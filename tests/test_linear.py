@@ -2,12 +2,14 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from joblib import Parallel, delayed, parallel_config
 from scipy.special import expit, log_softmax, softmax
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import make_classification, make_multilabel_classification
@@ -18,9 +20,11 @@ from sklearn.model_selection import cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
-from conftest import random_problem
-from skmultireduce import MultiLabelSGDClassifier
+from conftest import best_micro_jaccard, random_problem
+from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce._targets import REDUCTIONS
+from skmultireduce.inspection import top_features
+from skmultireduce.linear import _smallest_kept
 
 FORMS = [{"reduction": reduction} for reduction in REDUCTIONS]
 FORMS += [
@@ -579,3 +583,140 @@ def test_read_only_memory_maps(data, tmp_path):
 def test_verbose(data, capsys):
     MultiLabelSGDClassifier(max_iter=2, verbose=1).fit(*data)
     assert capsys.readouterr().out.count("loss") == 2
+
+
+# -------------------------------------------------------------- sparse weights
+def answers(model, X):
+    names = ["predict", "decision_function"]
+    names += ["predict_proba", "predict_log_proba"] if model.loss == "log_loss" else []
+    return [getattr(model, name)(X) for name in names]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("options", [{}, {"average": True, "n_jobs": 2, "dtype": "float64"}])
+def test_sparse_weights_predict_what_dense_ones_do(form, options):
+    X, y = random_problem(6, n_rows=90, n_features=40, n_labels=110)
+    y[:, 0] = 1
+    model = MultiLabelSGDClassifier(**form, **options, max_iter=3, random_state=0).fit(X, y)
+    tolerance = {"rtol": 2e-4 if model.dtype == "float32" else 1e-9, "atol": 1e-5}
+    before = answers(model, X), model.coef_, model.intercept_
+    assert model.sparsify(min_magnitude=0) is model
+    assert sp.issparse(model.coef_)
+    assert model.coef_.format == "csr"
+    assert model.coef_.dtype == model.dtype
+    np.testing.assert_array_equal(model.coef_.toarray(), before[1])
+    np.testing.assert_array_equal(model.intercept_, before[2])
+    for rows in (X, X.toarray(), sp.csr_matrix(X).astype(np.float32)):
+        for one, other in zip(answers(model, rows), before[0], strict=True):
+            np.testing.assert_allclose(one, other, **tolerance)
+    # With less memory, in smaller blocks.
+    with config_context(working_memory=1e-3):
+        for one, other in zip(answers(model, X), before[0], strict=True):
+            np.testing.assert_allclose(one, other, **tolerance)
+    np.testing.assert_array_equal(model.densify().coef_, before[1])
+    for one, other in zip(answers(model, X), before[0], strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
+
+
+def test_which_weights_stay(data):
+    X, y = data
+    whole = MultiLabelSGDClassifier(random_state=0).fit(X, y)
+    coef = whole.coef_
+    size = np.abs(coef)
+
+    def kept(**parameters):
+        model = pickle.loads(pickle.dumps(whole)).sparsify(**parameters)
+        part = model.coef_.toarray()
+        np.testing.assert_array_equal(part[part != 0], coef[part != 0])
+        left = size[part != 0].min() if np.any(part) else np.inf
+        assert np.all(size[part == 0] < left)
+        return model
+
+    for density in (1e-9, 0.1, 0.5, 1):
+        assert kept(density=density).coef_.nnz == max(1, round(density * coef.size))
+    threshold = np.median(size)
+    assert kept(min_magnitude=threshold).coef_.nnz == (size >= threshold).sum()
+    assert kept(min_magnitude=1e9).coef_.nnz == 0
+    # By default what has 5 % of the squares, and not one weight more.
+    left_out = coef - kept().coef_.toarray()
+    smallest_kept = size[left_out == 0].min()
+    assert np.sum(left_out**2) <= 0.05 * np.sum(coef**2) < np.sum(left_out**2) + smallest_kept**2
+    # Density is of all weights, also if some are left out already.
+    twice = kept(density=0.5).sparsify(density=0.2)
+    np.testing.assert_array_equal(twice.coef_.toarray(), kept(density=0.2).coef_.toarray())
+    for wrong in ({"density": 0}, {"density": 1.1}, {"min_magnitude": -1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            kept(**wrong)
+    with pytest.raises(ValueError, match="pass one of them"):
+        kept(density=0.1, min_magnitude=0.1)
+    for method in ("sparsify", "densify"):
+        with pytest.raises(NotFittedError):
+            getattr(MultiLabelSGDClassifier(), method)()
+
+
+def test_default_pruning_of_many_weights():
+    """More than one piece of the sums."""
+    sizes = np.random.default_rng(0).exponential(size=2_500_000).astype(np.float32)
+    squares = np.cumsum(np.sort(sizes).astype(float) ** 2)
+    expected = np.sort(sizes)[np.searchsorted(squares, 0.05 * squares[-1], side="right")]
+    found = _smallest_kept(sizes.copy(), None, len(sizes))
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_training_sparse_weights_needs_densify(data):
+    X, y = data
+    model = MultiLabelSGDClassifier(random_state=0, warm_start=True, average=True).fit(X, y)
+    model.sparsify(density=0.3)
+    before = model.coef_.toarray(), model.alpha_
+    for train in (
+        lambda: model.fit(X, y),
+        lambda: model.partial_fit(X, y),
+        lambda: model.fit_stream([(X, y)]),
+    ):
+        with pytest.raises(ValueError, match=r"densify\(\)"):
+            train()
+        np.testing.assert_array_equal(model.coef_.toarray(), before[0])
+    assert model.densify().densify().partial_fit(X, y).n_iter_ == 21
+    assert np.all(model.coef_ != 0)
+    # A new fit has nothing to do with the old weights.
+    again = MultiLabelSGDClassifier(random_state=0).fit(X, y).sparsify().fit(X, y)
+    same_model(again, MultiLabelSGDClassifier(random_state=0).fit(X, y))
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
+def test_sparse_weights_are_small_and_last(tmp_path, loss):
+    X, y = random_problem(3, n_rows=80, n_features=3000, n_labels=40, density=0.01)
+    y[:, 0] = 1
+    model = MultiLabelSGDClassifier(reduction="one_vs_rest", loss=loss, random_state=0).fit(X, y)
+    dense = len(pickle.dumps(model))
+    small = len(pickle.dumps(model.sparsify(density=0.02)))
+    assert small < 8 * model.coef_.nnz + 4 * 3001 + 8000 < dense / 5
+    joblib.dump(model, tmp_path / "model")
+    loaded = joblib.load(tmp_path / "model", mmap_mode="r")
+    for other in (pickle.loads(pickle.dumps(model)), loaded):
+        for one, two in zip(answers(other, X), answers(model, X), strict=True):
+            np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(loaded.densify().coef_, model.coef_.toarray())
+    assert loaded.partial_fit(X, y).n_iter_ == 21
+
+
+def test_sparse_weights_in_a_cutoff_and_inspection(data):
+    X, y = data
+    model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0).fit(X, y)
+    expected = top_features(model, n=3)
+    model.sparsify(min_magnitude=0)
+    assert top_features(model, n=3) == expected
+    tuned = ThresholdedMultiLabel(model, cv="prefit").fit(X, y)
+    assert tuned.predict(X).shape == y.shape
+
+
+def test_pruned_weights_are_as_good(bibtex):
+    X, y, X_test, y_test = bibtex
+    for form in ({"reduction": "pick_one"}, {"reduction": "one_vs_rest"}):
+        model = MultiLabelSGDClassifier(**form, max_iter=10, random_state=0).fit(X, y)
+        whole = best_micro_jaccard(y_test, model.predict_proba(X_test))
+        pruned = best_micro_jaccard(y_test, model.sparsify().predict_proba(X_test))
+        assert pruned > whole - 0.005
+        # A cut that is too deep shows.
+        cut = best_micro_jaccard(y_test, model.sparsify(density=0.01).predict_proba(X_test))
+        assert cut < whole - 0.02
