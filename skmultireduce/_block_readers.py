@@ -401,7 +401,10 @@ class ParquetBlocks(_Blocks):
         try:
             from pyarrow import parquet, types
         except ImportError as error:
-            raise ImportError("ParquetBlocks needs pyarrow; pip install pyarrow.") from error
+            raise ImportError(
+                "ParquetBlocks needs pyarrow. Install it with pip install "
+                "'skmultireduce[parquet]'."
+            ) from error
 
         schema = parquet.read_schema(self.source)
 

@@ -232,5 +232,5 @@ def test_parquet_errors(table, options, message):
 
 def test_parquet_needs_pyarrow(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match="pip install pyarrow"):
+    with pytest.raises(ImportError, match=r"pip install .skmultireduce\[parquet\]"):
         ParquetBlocks("rows.parquet", features="x", labels="y")
