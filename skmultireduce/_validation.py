@@ -76,20 +76,6 @@ class Rows:
         values = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
         return Rows(self.data[values], self.indices[values], indptr, shape)
 
-    def block(self, first: int, last: int) -> np.ndarray | sp.csr_array:
-        """The rows first:last as a matrix; a view if X is dense."""
-        if self.dense:
-            return self.data.reshape(self.shape)[first:last]
-        start, stop = self.indptr[first], self.indptr[last]
-        return sp.csr_array(
-            (
-                self.data[start:stop],
-                self.indices[start:stop],
-                self.indptr[first : last + 1] - start,
-            ),
-            shape=(last - first, self.shape[1]),
-        )
-
     def squared_norms(self) -> np.ndarray:
         """Squared Euclidean norm of each row, float64."""
         if self.dense:

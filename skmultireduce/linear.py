@@ -436,9 +436,17 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
 
     def _scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
         if self._pruned is not None:
-            product = rows.block(first, last) @ self._pruned
-            np.add(
-                product.toarray() if sp.issparse(product) else product, self.intercept_, out=out
+            _kernel.sparse_scores(
+                self._pruned.data,
+                self._pruned.indices,
+                self._pruned.indptr,
+                self.intercept_,
+                rows.data,
+                rows.indices,
+                rows.indptr,
+                first,
+                last,
+                out,
             )
             return
         weights, intercepts, scale = self._parameters()

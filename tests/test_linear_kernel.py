@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
@@ -234,6 +235,27 @@ def test_scores_of_rows_with_a_factor():
         rows_of_x = (rows.data, rows.indices, rows.indptr)
         kernel.linear_scores(panel, b, 0.5, *rows_of_x, 5, 15, first, last, out)
     np.testing.assert_allclose(out, (X[5:15] @ W) * 0.5 + b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("offset", [np.int32, np.int64])
+@pytest.mark.parametrize("dense", [False, True])
+def test_scores_of_sparse_weights(dtype, index, offset, dense):
+    X, _ = random_problem(5, n_rows=20, n_features=9, dtype=dtype, index=index)
+    W = sp.random_array((9, 17), density=0.4, format="csr", rng=0, dtype=dtype)
+    W[3] = 0
+    W.eliminate_zeros()
+    b = np.random.default_rng(1).normal(size=17).astype(dtype)
+    rows = to_rows(np.ascontiguousarray(X.toarray()) if dense else X)
+    parts = (W.data, W.indices.astype(offset), W.indptr.astype(offset), b)
+    for array in (*parts, rows.data, rows.indices, rows.indptr):
+        array.flags.writeable = False
+    out = np.full((10, 17), np.nan, dtype=dtype)
+    kernel.sparse_scores(*parts, rows.data, rows.indices, rows.indptr, 5, 15, out)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    expected = X.toarray()[5:15] @ W.toarray() + b
+    np.testing.assert_allclose(out, expected, rtol=tolerance, atol=tolerance)
 
 
 def test_kernels_take_read_only_buffers():

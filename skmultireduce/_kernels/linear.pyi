@@ -44,6 +44,18 @@ def linear_scores(
     last_label: int,
     out: NDArray[np.floating],
 ) -> None: ...
+def sparse_scores(
+    weights: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    starts: NDArray[np.integer],
+    intercept: NDArray[np.floating],
+    data: NDArray[np.floating],
+    indices: NDArray[np.integer],
+    indptr: NDArray[np.int64],
+    first_row: int,
+    last_row: int,
+    out: NDArray[np.floating],
+) -> None: ...
 def softmax_rows(scores: NDArray[np.floating]) -> None: ...
 def expit_rows(scores: NDArray[np.floating]) -> None: ...
 def exp_nonpositive(x: NDArray[np.floating]) -> None: ...

@@ -68,6 +68,11 @@ SQUARED_HINGE = 2
 # Threads take blocks of labels whose bounds are multiples of this.
 LABEL_GROUP = GROUP
 
+# Of sparse weights: offsets and labels.
+ctypedef fused offset:
+    int32_t
+    int64_t
+
 cdef enum:
     _SOFTMAX = 0
     _SIGMOID = 1
@@ -281,6 +286,48 @@ def linear_scores(
                 W.shape[1], columns,
                 &data[start] if n else NULL, n, <real>weight_scale,
                 &intercept[first_label])
+
+
+def sparse_scores(
+    const real[::1] weights,
+    const offset[::1] labels,
+    const offset[::1] starts,
+    const real[::1] intercept,
+    const real[::1] data,
+    const column[::1] indices,
+    const int64_t[::1] indptr,
+    int64_t first_row,
+    int64_t last_row,
+    real[:, ::1] out,
+):
+    """Fill out with X @ W + intercept for sparse W.
+
+    The weights of feature j are those from starts[j] to starts[j + 1], of these labels.
+    Row 0 of out gets the scores of first_row.
+    """
+    cdef:
+        bint dense = indptr.shape[0] == 0
+        int64_t n_features = starts.shape[0] - 1
+        int64_t n_labels = out.shape[1]
+        int64_t row, start, n, i, j, k
+        real x
+        real* z
+    with nogil:
+        for row in range(first_row, last_row):
+            z = &out[row - first_row, 0]
+            for k in range(n_labels):
+                z[k] = intercept[k]
+            if dense:
+                start = row * n_features
+                n = n_features
+            else:
+                start = indptr[row]
+                n = indptr[row + 1] - start
+            for i in range(start, start + n):
+                x = data[i]
+                j = i - start if dense else indices[i]
+                for k in range(starts[j], starts[j + 1]):
+                    z[labels[k]] += x * weights[k]
 
 
 def softmax_rows(real[:, ::1] scores):
