@@ -114,6 +114,7 @@ def train(job: str, folder: Path, args: argparse.Namespace) -> dict:
     bits = model.coef_.tobytes() + model.intercept_.tobytes() + repr(model.loss_curve_).encode()
     return {
         "seconds": time.perf_counter() - begin,
+        "seconds of the processor": time.process_time(),
         "peak address space (MB)": 1024 * int(re.search(r"VmPeak:\s*(\d+)", status)[1]) / MB,
         "peak resident memory (MB)": measure.peak_memory() / MB,
         "rows": model.t_ // model.n_iter_,
