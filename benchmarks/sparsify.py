@@ -35,16 +35,14 @@ def seconds(function, repeats: int) -> float:
 
 
 def rows_of(prepared: data.Data, name: str, repeats: int) -> list[list[str]]:
-    """One row for the dense weights, one for the default and one for each density."""
+    """One row for the dense weights and one for each density."""
     model = MultiLabelSGDClassifier(random_state=0, **MODELS[name])
     stored = pickle.dumps(model.fit(prepared.X_train, prepared.Y_train))
     X = prepared.X_test.astype(np.float32)
     found = []
-    for what in ("dense", "default", *DENSITIES):
+    for what in ("dense", None, "auto", *DENSITIES):
         model = pickle.loads(stored)
-        if what == "default":
-            model.sparsify()
-        elif what != "dense":
+        if what != "dense":
             model.sparsify(density=what)
         coef = model.coef_
         scores = model.decision_function(X)
@@ -55,7 +53,7 @@ def rows_of(prepared: data.Data, name: str, repeats: int) -> list[list[str]]:
         found.append(
             [
                 name,
-                what if isinstance(what, str) else "density",
+                what if what == "dense" else f"`{what}`",
                 f"{density:.3f}",
                 f"{len(pickle.dumps(model)) / MB:.2f}",
                 f"{1000 * seconds(lambda m=model: m.predict(X), repeats):.0f}",
@@ -75,13 +73,13 @@ def main() -> int:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     machine = measure.machine()
-    head = ["model", "weights", "density", "pickle (MB)", "predict (ms)", "P@1", "J*"]
+    head = ["model", "density=", "share of weights", "pickle (MB)", "predict (ms)", "P@1", "J*"]
     lines = [
         "# Sparse weights",
         "",
         f"`benchmarks/sparsify.py`, {machine['date'][:10]}, {machine['cpu']}: models of "
-        "`MultiLabelSGDClassifier` with default parameters; dense, after `sparsify()`, and "
-        "after `sparsify(density=...)`. Predictions of the test rows, on one thread.",
+        "`MultiLabelSGDClassifier` with default parameters; dense, and after "
+        "`sparsify(density=...)`. Predictions of the test rows, on one thread.",
     ]
     for name in args.data:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils._sparse import _align_api_if_sparse
 from sklearn.utils.validation import check_is_fitted
 
@@ -44,16 +44,16 @@ _LARGEST_STEP = 2.0
 # Threads pay only if each has this many labels.
 _LABELS_A_THREAD = 48
 
-# sparsify() leaves out the smallest weights that together have this share of the sum of all
-# squares. If features are about equally frequent, the scores' expected squared change is
-# this share of their own expected square.
+# sparsify(density="auto") leaves out the smallest weights that together have this share of
+# the sum of all squares. If features are about equally frequent, the scores' expected
+# squared change is this share of their own expected square.
 _PRUNED_SQUARES = 0.05
 
 
-def _smallest_kept(magnitudes: np.ndarray, density: float | None, n_weights: int) -> float:
+def _smallest_kept(magnitudes: np.ndarray, density: float | str, n_weights: int) -> float:
     """The smallest magnitude to keep, of those that are not left out yet; sorts them."""
     magnitudes.sort()
-    if density is not None:
+    if density != "auto":
         n_kept = min(max(1, round(density * n_weights)), len(magnitudes))
         return float(magnitudes[len(magnitudes) - n_kept]) if n_kept else 0.0
     # In pieces, so that the float64 sums never take as much memory as the weights.
@@ -468,42 +468,37 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     # ------------------------------------------------------------ sparse weights
     @validate_params(
         {
-            "density": [Interval(numbers.Real, 0, 1, closed="right"), None],
-            "min_magnitude": [Interval(numbers.Real, 0, None, closed="left"), None],
+            "density": [Interval(numbers.Real, 0, 1, closed="right"), StrOptions({"auto"}), None],
+            "min_magnitude": [Interval(numbers.Real, 0, None, closed="left")],
         },
         prefer_skip_nested_validation=True,
     )
     def sparsify(
-        self, *, density: float | None = None, min_magnitude: float | None = None
+        self, *, density: float | str | None = None, min_magnitude: float = 0.0
     ) -> MultiLabelSGDClassifier:
-        """Leave out the smallest weights, and store the others in a sparse matrix.
+        """Store the weights in a sparse matrix, the largest ones or all that are not 0.
 
         `coef_` becomes a CSR matrix, the model and its pickle as small as that: 8 bytes for
         each weight that is kept, with ``dtype="float32"``, instead of 4 for each weight.
-        Intercepts stay as they are. All predictions work as before; `densify` is needed
-        before the model is trained further.
+        Intercepts stay as they are. All predictions work as before, at about the same
+        speed; `densify` is needed before the model is trained further.
 
         Parameters
         ----------
-        density : float, default=None
-            Share of the weights to keep, the largest ones. In (0, 1].
-        min_magnitude : float, default=None
-            Keep the weights of at least this magnitude. 0: all that are not 0, which
-            changes no prediction but for rounding. In [0, inf).
-
-            With neither, the smallest weights are left out that together have 5 % of the
-            sum of all squares: where features are about equally frequent, that is the
-            expected squared change of the scores, relative to their own square.
+        density : float, "auto" or None, default=None
+            Share of the weights to keep, the largest ones; in (0, 1]. ``"auto"`` leaves
+            out the smallest weights that together have 5 % of the sum of all squares:
+            where features are about equally frequent, that is the expected squared change
+            of the scores, relative to their own square. None: as scikit-learn's
+            ``sparsify``, all that are not 0, which changes no prediction but for rounding,
+            and saves memory if most are 0.
+        min_magnitude : float, default=0.0
+            Leave out weights of a smaller magnitude. In [0, inf).
 
         Returns
         -------
         self : object
             The estimator.
-
-        Raises
-        ------
-        ValueError
-            If both parameters are given, or they are outside of their range.
 
         See Also
         --------
@@ -521,14 +516,11 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         100
         """
         check_is_fitted(self)
-        if density is not None and min_magnitude is not None:
-            raise ValueError(
-                "density and min_magnitude both say which weights to keep; pass one of them."
-            )
         weights = self.coef_.T if self._pruned is None else self._pruned
-        if min_magnitude is None:
+        if density is not None:
             magnitudes = np.abs(weights.data if sp.issparse(weights) else weights).ravel()
-            min_magnitude = _smallest_kept(magnitudes, density, int(np.prod(weights.shape)))
+            smallest = _smallest_kept(magnitudes, density, int(np.prod(weights.shape)))
+            min_magnitude = max(min_magnitude, smallest)
             del magnitudes
         if sp.issparse(weights):
             pruned = weights.copy()

@@ -600,7 +600,7 @@ def test_sparse_weights_predict_what_dense_ones_do(form, options):
     model = MultiLabelSGDClassifier(**form, **options, max_iter=3, random_state=0).fit(X, y)
     tolerance = {"rtol": 2e-4 if model.dtype == "float32" else 1e-9, "atol": 1e-5}
     before = answers(model, X), model.coef_, model.intercept_
-    assert model.sparsify(min_magnitude=0) is model
+    assert model.sparsify() is model
     assert sp.issparse(model.coef_)
     assert model.coef_.format == "csr"
     assert model.coef_.dtype == model.dtype
@@ -637,8 +637,8 @@ def test_which_weights_stay(data):
     threshold = np.median(size)
     assert kept(min_magnitude=threshold).coef_.nnz == (size >= threshold).sum()
     assert kept(min_magnitude=1e9).coef_.nnz == 0
-    # By default what has 5 % of the squares, and not one weight more.
-    left_out = coef - kept().coef_.toarray()
+    # "auto": what has 5 % of the squares, and not one weight more.
+    left_out = coef - kept(density="auto").coef_.toarray()
     smallest_kept = size[left_out == 0].min()
     assert np.sum(left_out**2) <= 0.05 * np.sum(coef**2) < np.sum(left_out**2) + smallest_kept**2
     # Density is of all weights, also if some are left out already.
@@ -647,8 +647,9 @@ def test_which_weights_stay(data):
     for wrong in ({"density": 0}, {"density": 1.1}, {"min_magnitude": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             kept(**wrong)
-    with pytest.raises(ValueError, match="pass one of them"):
-        kept(density=0.1, min_magnitude=0.1)
+    both = kept(density=0.3, min_magnitude=threshold)
+    np.testing.assert_array_equal(both.coef_.toarray(), kept(density=0.3).coef_.toarray())
+    assert kept(density=0.9, min_magnitude=threshold).coef_.nnz == (size >= threshold).sum()
     for method in ("sparsify", "densify"):
         with pytest.raises(NotFittedError):
             getattr(MultiLabelSGDClassifier(), method)()
@@ -659,7 +660,7 @@ def test_default_pruning_of_many_weights():
     sizes = np.random.default_rng(0).exponential(size=2_500_000).astype(np.float32)
     squares = np.cumsum(np.sort(sizes).astype(float) ** 2)
     expected = np.sort(sizes)[np.searchsorted(squares, 0.05 * squares[-1], side="right")]
-    found = _smallest_kept(sizes.copy(), None, len(sizes))
+    found = _smallest_kept(sizes.copy(), "auto", len(sizes))
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -704,7 +705,7 @@ def test_sparse_weights_in_a_cutoff_and_inspection(data):
     X, y = data
     model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0).fit(X, y)
     expected = top_features(model, n=3)
-    model.sparsify(min_magnitude=0)
+    model.sparsify()
     assert top_features(model, n=3) == expected
     tuned = ThresholdedMultiLabel(model, cv="prefit").fit(X, y)
     assert tuned.predict(X).shape == y.shape
@@ -715,7 +716,7 @@ def test_pruned_weights_are_as_good(bibtex):
     for form in ({"reduction": "pick_one"}, {"reduction": "one_vs_rest"}):
         model = MultiLabelSGDClassifier(**form, max_iter=10, random_state=0).fit(X, y)
         whole = best_micro_jaccard(y_test, model.predict_proba(X_test))
-        pruned = best_micro_jaccard(y_test, model.sparsify().predict_proba(X_test))
+        pruned = best_micro_jaccard(y_test, model.sparsify(density="auto").predict_proba(X_test))
         assert pruned > whole - 0.005
         # A cut that is too deep shows.
         cut = best_micro_jaccard(y_test, model.sparsify(density=0.01).predict_proba(X_test))

@@ -243,7 +243,7 @@ def test_scores_of_rows_with_a_factor():
 @pytest.mark.parametrize("dense", [False, True])
 def test_scores_of_sparse_weights(dtype, index, offset, dense):
     X, _ = random_problem(5, n_rows=20, n_features=9, dtype=dtype, index=index)
-    W = sp.random_array((9, 17), density=0.4, rng=0, dtype=dtype).toarray()
+    W = sp.random_array((9, 17), density=0.4, random_state=0, dtype=dtype).toarray()
     W[3] = 0
     W = sp.csr_array(W)
     b = np.random.default_rng(1).normal(size=17).astype(dtype)
