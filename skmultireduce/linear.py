@@ -143,9 +143,9 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         Use the mean of the weights at the ends of the epochs, from epoch `average` on
         (True: from the first).
     warm_start : bool, default=False
-        Let `fit` go on from the present weights. An interrupted run is resumed where it
-        stopped, and ends with the same bits; after a complete one the schedule starts
-        again.
+        Let `fit` and `fit_stream` go on from the present weights. An interrupted run is
+        resumed where it stopped, and ends with the same bits; after a complete one the
+        schedule starts again.
     shuffle : bool, default=True
         Whether each epoch visits the rows in a new random order.
     dtype : {"float32", "float64"}, default="float32"

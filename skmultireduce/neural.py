@@ -167,7 +167,7 @@ class MultiLabelMLPClassifier(
     average : bool or int, default=False
         Use the mean of the parameters at the ends of the epochs, from epoch `average` on.
     warm_start : bool, default=False
-        Let `fit` go on from the present parameters.
+        Let `fit` and `fit_stream` go on from the present parameters.
     shuffle : bool, default=True
         Whether each epoch visits the rows in a new random order.
     dtype : {"float32", "float64"}, default="float32"

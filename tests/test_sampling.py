@@ -81,5 +81,8 @@ def test_order_is_a_permutation(shuffle):
     np.testing.assert_array_equal(np.sort(order), np.arange(100))
     assert np.array_equal(order, np.arange(100)) != shuffle
     np.testing.assert_array_equal(order, row_order(100, seed=5, epoch=3, shuffle=shuffle))
+    part = row_order(100, seed=5, epoch=3, shuffle=shuffle, first_row=200)
+    np.testing.assert_array_equal(np.sort(part), np.arange(100))
+    assert np.array_equal(order, part) != shuffle
     if shuffle:
         assert not np.array_equal(order, row_order(100, seed=5, epoch=4))
