@@ -123,6 +123,32 @@ def train(job: str, folder: Path, args: argparse.Namespace) -> dict:
     }
 
 
+def report(found: dict[str, dict], size: int, limit: float, epochs: int) -> str:
+    """The figures as a page."""
+    machine = measure.machine()
+    same = found["whole"]["bits"] == found["resumed"]["bits"]
+    passes = {"whole": f"{1 + epochs:g}", "killed": f"{1 + epochs / 2:g}", "resumed": "rest"}
+    lines = [
+        "# Out of core",
+        "",
+        f"`benchmarks/stream.py`, {machine['date'][:10]}, {machine['cpu']}, load average "
+        f"{machine['load_average']:.1f} on {machine['cores']} cores: a text file of "
+        f"{size / MB:,.0f} MB, {found['whole']['rows']:,} rows, in processes whose address "
+        f"space is limited to {limit:g} GiB; `max_iter={epochs}`. The model resumed after SIGKILL "
+        f"has the same bits: {'yes' if same else 'NO'}.",
+        "",
+        "| run | passes over the file | time (s) | peak address space (MB) | peak resident (MB) |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for job, figures in found.items():
+        peaks = [
+            f"{figures[name]:.0f}" if name in figures else ""
+            for name in ("peak address space (MB)", "peak resident memory (MB)")
+        ]
+        lines.append(f"| {job} | {passes[job]} | {figures['seconds']:.0f} | {' | '.join(peaks)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gigabytes", type=float, default=3.0, help="size of the file")
@@ -170,8 +196,7 @@ def main() -> int:
     speed = (1 + args.epochs) * size / MB / found["whole"]["seconds"]
     print(f"{speed:.0f} MB/s read, vectorised and trained; resumed run has the same bits: {same}")
     if args.save:
-        result = {"machine": measure.machine(), "file (MB)": size / MB, "stream": found}
-        args.save.write_text(json.dumps(result, indent=1) + "\n")
+        args.save.write_text(report(found, size, args.limit, args.epochs))
     return 0 if same else 1
 
 
