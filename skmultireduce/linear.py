@@ -480,8 +480,9 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
 
         `coef_` becomes a CSR matrix, the model and its pickle as small as that: 8 bytes for
         each weight that is kept, with ``dtype="float32"``, instead of 4 for each weight.
-        Intercepts stay as they are. All predictions work as before, at about the same
-        speed; `densify` is needed before the model is trained further.
+        Intercepts stay as they are. All predictions work as before, slower than with dense
+        weights if more than a few percent of them are kept; `densify` is needed before the
+        model is trained further.
 
         Parameters
         ----------
