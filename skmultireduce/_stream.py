@@ -337,7 +337,8 @@ class StreamMixin:
             max_subtasks=max(0, self.max_iter - self._epochs_of_run)
         )
         context.call_on_fit_task_begin(estimator=self)
-        settled = stopped = False
+        # A run may have been interrupted after its last epoch.
+        settled, stopped = stream.progress.patience.exhausted, False
         while self._epochs_of_run < self.max_iter and not settled and not stopped:
             epoch = context.subcontext(
                 task_name="epoch", max_subtasks=stream.n_blocks - stream.block

@@ -283,18 +283,22 @@ def test_stopped_by_a_callback_and_resumed(model, options, stop):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
-def test_every_pickle_of_a_callback_goes_on_to_the_same_bits(model):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_every_pickle_of_a_callback_goes_on_to_the_same_bits(model, early_stopping):
     pickles = []
 
     def save(estimator, *_):
         pickles.append(pickle.dumps(copy.copy(estimator).set_callbacks()))
 
     parts = blocks_of(30, 90)
-    model = clone(model).set_params(warm_start=True, max_iter=2)
-    whole = clone(model).set_callbacks(Hook(save)).fit_stream(parts).set_callbacks()
-    assert len(pickles) == 8
-    for saved in pickles:
-        assert bits(pickle.loads(saved).fit_stream(parts)) == bits(whole)
+    options = {"max_iter": 60, "n_iter_no_change": 2} if early_stopping else {"max_iter": 2}
+    validation = {"X_val": X[:40], "y_val": Y[:40]} if early_stopping else {}
+    model = clone(model).set_params(warm_start=True, early_stopping=early_stopping, **options)
+    whole = clone(model).set_callbacks(Hook(save)).fit_stream(parts, **validation)
+    assert whole.n_iter_ < 60
+    assert len(pickles) == 4 * whole.n_iter_
+    for saved in pickles[-8:]:
+        assert bits(pickle.loads(saved).fit_stream(parts, **validation)) == bits(whole)
 
 
 class Reader:
