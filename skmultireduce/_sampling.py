@@ -210,20 +210,18 @@ class LabelSampler:
         self._law = pdtr(np.arange(self._least, int(rate + spread) + 1, dtype=np.float64), rate)
 
     def draw(
-        self, *, seed: int, epoch: int, first_batch: int, n_batches: int
+        self, first_rows: np.ndarray, *, seed: int, epoch: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw what is not surely in the samples of some batches.
 
         Parameters
         ----------
+        first_rows : ndarray of shape (n_batches,), int64
+            Position of the first row of each batch in the epoch, in [0, 2**31).
         seed : int
             In [0, 2**63).
         epoch : int
             Number of the epoch, from 0.
-        first_batch : int
-            Number of the first batch in the epoch.
-        n_batches : int
-            Number of batches.
 
         Returns
         -------
@@ -232,15 +230,15 @@ class LabelSampler:
         drawn : ndarray of shape (sizes.sum(),), int64
             Ascending positions in `others`, batch by batch.
         """
-        batches = np.arange(n_batches)
+        n_batches = len(first_rows)
         if not len(self.others):
             return np.zeros(n_batches, dtype=np.int64), np.empty(0, dtype=np.int64)
         # Streams of the draws of labels are not negative.
         stream = np.int64(-1 - epoch)
-        counter = (first_batch + batches) << np.int64(32)
+        counter = first_rows << np.int64(32)
         n_met = np.searchsorted(self._law, uniforms(seed, stream, counter), side="right")
         n_met += self._least
-        batch = np.repeat(batches, n_met)
+        batch = np.repeat(np.arange(n_batches), n_met)
         place = np.arange(1, len(batch) + 1) - np.repeat(np.cumsum(n_met) - n_met, n_met)
         # Sorted within their batches at once, as their order does not matter.
         aim = np.sort(batch + uniforms(seed, stream, counter[batch] + place)) - batch
@@ -286,7 +284,7 @@ def find_candidates(
     *,
     seed: int,
     epoch: int,
-    first_batch: int = 0,
+    first_row: int = 0,
 ) -> Candidates:
     """Draw a sample for each batch of rows, and add the labels that the rows show.
 
@@ -298,8 +296,10 @@ def find_candidates(
         Label that each row shows, in the order of the rows; -1 for none.
     batch_size : int
         Rows of a batch.
-    seed, epoch, first_batch : int
+    seed, epoch : int
         See `LabelSampler.draw`.
+    first_row : int, default=0
+        Position of the first of these rows in the epoch.
 
     Returns
     -------
@@ -307,9 +307,8 @@ def find_candidates(
     """
     n_rows, n_others = len(shown), len(sampler.others)
     n_batches = -(-n_rows // batch_size)
-    sizes, drawn = sampler.draw(
-        seed=seed, epoch=epoch, first_batch=first_batch, n_batches=n_batches
-    )
+    first_rows = first_row + batch_size * np.arange(n_batches)
+    sizes, drawn = sampler.draw(first_rows, seed=seed, epoch=epoch)
     n_sure = len(sampler.sure)
     first_drawn = np.cumsum(sizes) - sizes
     batch_of_drawn = np.repeat(np.arange(n_batches), sizes)

@@ -633,7 +633,7 @@ class MultiLabelMLPClassifier(
             self.batch_size_,
             seed=self._seed,
             epoch=epoch,
-            first_batch=first // self.batch_size_,
+            first_row=first,
         )
         if found.most > work.n_columns:
             work.n_columns = found.most

@@ -93,12 +93,10 @@ def test_order_is_a_permutation(shuffle):
 
 
 # ----------------------------------------------------------------- sampled softmax
-def samples(inclusion, *, n_batches, first_batch=0, seed=4, epoch=1):
+def samples(inclusion, first_rows, *, seed=4, epoch=1):
     """Which labels are in the samples of some batches, as a boolean matrix."""
-    sampler = LabelSampler(inclusion)
-    sizes, drawn = sampler.draw(
-        seed=seed, epoch=epoch, first_batch=first_batch, n_batches=n_batches
-    )
+    sampler, n_batches = LabelSampler(inclusion), len(first_rows)
+    sizes, drawn = sampler.draw(first_rows, seed=seed, epoch=epoch)
     found = np.zeros((n_batches, len(inclusion)), dtype=bool)
     found[:, sampler.sure] = True
     assert sizes.sum() == len(drawn)
@@ -137,7 +135,7 @@ def test_inclusion_of_equal_labels():
 def test_labels_are_in_samples_independently_with_their_probabilities():
     inclusion = np.array([1.0, 0.9, 0.5, 0.2, 0.01, 1.0, 0.7, 1e-9, 0.05])
     n = 20_000
-    found = samples(inclusion, n_batches=n)
+    found = samples(inclusion, np.arange(n))
     free = inclusion < 1
     assert np.all(found[:, ~free])
     spread = np.sqrt(inclusion * (1 - inclusion))[free]
@@ -149,7 +147,7 @@ def test_labels_are_in_samples_independently_with_their_probabilities():
     assert np.all(np.abs(off_diagonal) * np.sqrt(n) < norm.isf(1e-5))
     # Nor do a batch and the next one, or the next epoch, have to do with each other.
     half = found[:, 2]
-    later = samples(inclusion, n_batches=n, epoch=2)[:, 2]
+    later = samples(inclusion, np.arange(n), epoch=2)[:, 2]
     for other in (np.roll(half, 1), later):
         assert abs(np.mean(half ^ other) - 0.5) * 2 * np.sqrt(n) < norm.isf(1e-4)
 
@@ -162,10 +160,10 @@ def test_labels_are_in_samples_independently_with_their_probabilities():
 )
 def test_samples_do_not_depend_on_chunks(inclusion, cut, seed, epoch):
     key = {"seed": seed, "epoch": epoch}
-    whole = samples(inclusion, n_batches=7, **key)
-    np.testing.assert_array_equal(samples(inclusion, n_batches=cut, **key), whole[:cut])
-    rest = samples(inclusion, n_batches=7 - cut, first_batch=cut, **key)
-    np.testing.assert_array_equal(rest, whole[cut:])
+    first_rows = 64 * np.arange(7)
+    whole = samples(inclusion, first_rows, **key)
+    np.testing.assert_array_equal(samples(inclusion, first_rows[:cut], **key), whole[:cut])
+    np.testing.assert_array_equal(samples(inclusion, first_rows[cut:], **key), whole[cut:])
 
 
 @given(
@@ -179,10 +177,10 @@ def test_samples_do_not_depend_on_chunks(inclusion, cut, seed, epoch):
 def test_candidates_are_the_sample_and_the_rows_labels(inclusion, batch_size, n_rows, seed):
     shown = np.random.default_rng(seed).integers(-1, len(inclusion), n_rows)
     found = find_candidates(
-        LabelSampler(inclusion), shown, batch_size, seed=seed, epoch=3, first_batch=2
+        LabelSampler(inclusion), shown, batch_size, seed=seed, epoch=3, first_row=200
     )
     n_batches = -(-n_rows // batch_size)
-    sampled = samples(inclusion, n_batches=n_batches, first_batch=2, seed=seed, epoch=3)
+    sampled = samples(inclusion, 200 + batch_size * np.arange(n_batches), seed=seed, epoch=3)
     assert found.most == max(np.diff(found.start))
     for batch in range(n_batches):
         labels = found.labels[found.start[batch] : found.start[batch + 1]]
