@@ -20,17 +20,28 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 LABELS = (1_000, 10_000, 30_000)
-ROWS, TEST_ROWS = 15_000, 2_000
+ROWS, TEST_ROWS = 20_000, 2_000
 FEATURES, WORDS = 8_000, 24
+EXPONENT = 0.8
 EPOCHS = 8
 DIM = 100
 SAMPLES = (250, 1_000)
 
-# Name -> parameters; the linear models take most of the time, so they run once.
-MODELS = {
-    "linear": {"kind": "linear", "runs": 1},
-    "MLP": {"kind": "mlp", "runs": 2},
-    **{f"MLP, {m} sampled": {"kind": "mlp", "runs": 2, "n_sampled_labels": m} for m in SAMPLES},
+# Name -> parameters, and number of runs; the linear models take most of the time.
+MODELS: dict[str, dict] = {
+    "linear": {"runs": 1},
+    "MLP": {"runs": 2},
+    **{f"MLP, {m} sampled": {"runs": 2, "n_sampled_labels": m} for m in SAMPLES},
+}
+
+# Where sampling costs most: labels that are nearly as frequent as each other, more rows,
+# the default number of epochs. Name -> parameters.
+LONG = {"rows": 40_000, "labels": 10_000, "exponent": 0.6, "epochs": 25}
+LONG_MODELS: dict[str, dict] = {
+    "MLP": {},
+    "MLP, 1000 sampled": {"n_sampled_labels": 1_000},
+    "MLP, 2000 sampled": {"n_sampled_labels": 2_000},
+    "MLP, 1000 sampled, twice the epochs": {"n_sampled_labels": 1_000, "max_iter": 50},
 }
 FLAT_LIMIT = 1.5
 RECALL_LIMIT = 0.97
@@ -42,7 +53,7 @@ def power_law_rows(
     n_features: int,
     n_words: int,
     *,
-    exponent: float = 0.8,
+    exponent: float = EXPONENT,
     own_words: int = 12,
     share: float = 0.5,
     seed: int = 0,
@@ -97,20 +108,47 @@ def quality(best: np.ndarray, Y: sp.csr_matrix) -> dict[str, float]:
     return {"P@1": float(hits[:, 0].mean()), "R@5": float(hits.sum() / Y.nnz)}
 
 
-def run(name: str, n_labels: int, seed: int) -> dict:
+def jobs() -> dict[str, dict]:
+    """Name -> what is run, each in a process of its own."""
+    found = {}
+    for seed in range(max(options["runs"] for options in MODELS.values())):
+        for n_labels in LABELS:
+            for name, options in MODELS.items():
+                if seed < options["runs"]:
+                    found[f"{name}, {n_labels} labels, {seed}"] = {
+                        "model": name,
+                        "labels": n_labels,
+                        "rows": ROWS,
+                        "exponent": EXPONENT,
+                        "seed": seed,
+                        "options": {k: v for k, v in options.items() if k != "runs"},
+                        "epochs": EPOCHS,
+                    }
+    for name, options in LONG_MODELS.items():
+        epochs = options.get("max_iter", LONG["epochs"])
+        found[f"long: {name}"] = {
+            "model": name,
+            **LONG,
+            "seed": 0,
+            "options": {k: v for k, v in options.items() if k != "max_iter"},
+            "epochs": epochs,
+        }
+    return found
+
+
+def run(job: dict) -> dict:
     """Train and predict once, in this process."""
     from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 
     warnings.simplefilter("ignore")
-    X, Y = power_law_rows(ROWS, n_labels, FEATURES, WORDS)
-    X_test, Y_test = power_law_rows(TEST_ROWS, n_labels, FEATURES, WORDS, seed=1)
-    options = {k: v for k, v in MODELS[name].items() if k not in ("kind", "runs")}
-    if MODELS[name]["kind"] == "linear":
-        model = MultiLabelSGDClassifier(max_iter=EPOCHS, random_state=seed, **options)
+    n_labels, law = job["labels"], {"exponent": job["exponent"]}
+    X, Y = power_law_rows(job["rows"], n_labels, FEATURES, WORDS, **law)
+    X_test, Y_test = power_law_rows(TEST_ROWS, n_labels, FEATURES, WORDS, seed=1, **law)
+    options = {**job["options"], "max_iter": job["epochs"], "random_state": job["seed"]}
+    if job["model"] == "linear":
+        model = MultiLabelSGDClassifier(**options)
     else:
-        model = MultiLabelMLPClassifier(
-            max_iter=EPOCHS, embedding_dim=DIM, random_state=seed, **options
-        )
+        model = MultiLabelMLPClassifier(embedding_dim=DIM, **options)
     # Imports and the like, once.
     clone(model).set_params(max_iter=1).fit(X[:100], Y[:100, :2000]).predict(X[:2])
     base = measure.reset_peak_memory()
@@ -122,16 +160,13 @@ def run(name: str, n_labels: int, seed: int) -> dict:
     best = best_labels(model, X_test, 5)
     predict_s = time.process_time() - begin
     return {
-        "model": name,
-        "labels": n_labels,
-        "seed": seed,
-        "sampled": options.get("n_sampled_labels"),
+        **job,
         "fit_s": fit_s,
-        "us_per_row": 1e6 * fit_s / (ROWS * EPOCHS),
+        "us_per_row": 1e6 * fit_s / (job["rows"] * job["epochs"]),
         "predict_us_per_row": 1e6 * predict_s / TEST_ROWS,
         "memory_mb": memory / 1e6,
         **quality(best, Y_test),
-        "nonzeros_per_row": X.nnz / ROWS,
+        "nonzeros_per_row": X.nnz / job["rows"],
     }
 
 
@@ -165,9 +200,9 @@ def markdown(results: dict) -> str:
         "",
         f"{ROWS:,} rows for training and {TEST_ROWS:,} for tests, {FEATURES:,} features, {WORDS} "
         "words a row of which half, about, come from lists of 12 words of the row's 1 to 4 "
-        "labels; label k in proportion to k^-0.8 (`power_law_rows` of "
-        f"`benchmarks/many_labels.py`). {EPOCHS} epochs, `reduction='pick_one'`, "
-        f"`embedding_dim={DIM}`; all other parameters are the defaults. Times are processor "
+        "labels; label k in proportion to "
+        f"k^-{EXPONENT} (`power_law_rows` of `benchmarks/many_labels.py`). {EPOCHS} epochs, "
+        f"`reduction='pick_one'`, `embedding_dim={DIM}`; all other parameters are the defaults. Times are processor "
         "time; memory is the peak of fit above the process with its data; medians over seeds. "
         "*Most frequent*: the same labels for every row.",
         "",
@@ -206,6 +241,20 @@ def markdown(results: dict) -> str:
                     f"| {name}: R@5 at {n_labels:,} labels over that of the full softmax "
                     f"| {share:.3f} | at least {RECALL_LIMIT} | {holds} |"
                 )
+    lines += [
+        "",
+        f"Longer training on flatter labels: {LONG['rows']:,} rows, {LONG['labels']:,} labels, "
+        f"label k in proportion to k^-{LONG['exponent']}, {LONG['epochs']} epochs, one run each.",
+        "",
+        "| model | fit (s) | P@1 | R@5 | R@5 over that of the full softmax |",
+        "|" + " --- |" * 5,
+    ]
+    full = next(row for row in results["long"] if row["model"] == "MLP")
+    for row in results["long"]:
+        lines.append(
+            f"| {row['model']} | {row['fit_s']:.1f} | {row['P@1']:.3f} | {row['R@5']:.3f} "
+            f"| {row['R@5'] / full['R@5']:.3f} |"
+        )
     return "\n".join([*lines, ""])
 
 
@@ -218,41 +267,34 @@ def main() -> int:
         help="folder of the results",
     )
     parser.add_argument("--report", action="store_true", help="write the table of stored runs")
-    parser.add_argument("--run", nargs=3, metavar=("MODEL", "LABELS", "SEED"))
+    parser.add_argument("--run", metavar="JOB", help="one job in this process")
     args = parser.parse_args()
     if args.run:
         out = measure.quiet_stdout()
-        print(json.dumps(run(args.run[0], int(args.run[1]), int(args.run[2]))), file=out)
+        print(json.dumps(run(jobs()[args.run])), file=out)
         return 0
     stored = args.results / "many_labels.json"
     if args.report:
         results = json.loads(stored.read_text())
     else:
-        jobs = [
-            (name, n_labels, seed)
-            for seed in range(max(options["runs"] for options in MODELS.values()))
-            for n_labels in LABELS
-            for name, options in MODELS.items()
-            if seed < options["runs"]
-        ]
-        rows = []
-        for name, n_labels, seed in jobs:
+        machine = measure.machine()
+        rows = {}
+        for name in jobs():
             found = subprocess.run(
-                [sys.executable, __file__, "--run", name, str(n_labels), str(seed)],
+                [sys.executable, __file__, "--run", name],
                 env=measure.child_environment(1),
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
             )
-            rows.append(json.loads(found.stdout))
-            row = rows[-1]
+            row = rows[name] = json.loads(found.stdout)
             print(
-                f"{name:>20} {n_labels:>7,} labels: {row['fit_s']:8.2f} s, "
-                f"{row['memory_mb']:6.0f} MB, P@1 {row['P@1']:.3f}, R@5 {row['R@5']:.3f}",
+                f"{name:>45}: {row['fit_s']:8.2f} s, {row['memory_mb']:6.0f} MB, "
+                f"P@1 {row['P@1']:.3f}, R@5 {row['R@5']:.3f}",
                 flush=True,
             )
         results = {
-            "machine": measure.machine(),
+            "machine": machine,
             "sizes": {
                 "rows": ROWS,
                 "features": FEATURES,
@@ -261,7 +303,8 @@ def main() -> int:
                 "dim": DIM,
             },
             "chance": [chance(n_labels) for n_labels in LABELS],
-            "rows": rows,
+            "rows": [row for name, row in rows.items() if not name.startswith("long")],
+            "long": [row for name, row in rows.items() if name.startswith("long")],
         }
         stored.write_text(json.dumps(results, indent=1) + "\n")
     (args.results / "many_labels.md").write_text(markdown(results))
