@@ -3,6 +3,11 @@
 # The batch step then sees an output layer that has these labels alone, so that its cost
 # does not depend on how many there are. The penalty of a row is made up for when it is
 # gathered: `decayed` holds the logarithm of the decay that it has had.
+#
+# All of this is in the loop over the batches. A call of the kernel for each batch took twice
+# as long (500 of 30,000 labels, dim 100: 13.4 instead of 7.5 us a row; 6.9 of 1,000 labels).
+# Rows' own labels are behind those of the sample, so that a row's softmax is one over
+# neighbours: the sample and one place, where the row's label is put for the time being.
 
 from libc.math cimport exp
 from libc.stdint cimport int32_t, int64_t

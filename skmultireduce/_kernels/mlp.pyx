@@ -383,6 +383,7 @@ def mlp_epoch(
         real* offset = &candidate_offsets[1, 0] if sampled else c
         double* row_decays = &decayed[0] if sampled and alpha > 0 else NULL
         double decay = decayed[decayed.shape[0] - 1] if sampled else 0
+        const int32_t* all_candidates = &candidates[0] if candidates.shape[0] else NULL
         const int32_t* batch_labels = NULL
         real* Z = &scores[0, 0, 0]
         real* G = &scores[1, 0, 0]
@@ -425,7 +426,7 @@ def mlp_epoch(
                 mask_rows = &kept[position, 0]
             if sampled:
                 j = position // batch_size
-                batch_labels = &candidates[candidate_start[j]]
+                batch_labels = all_candidates + candidate_start[j]
                 n_labels = candidate_start[j + 1] - candidate_start[j]
                 n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
                 first_block = share(n_blocks, thread, n_threads, softmax)
