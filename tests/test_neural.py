@@ -15,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 
 from conftest import best_micro_jaccard
 from skmultireduce import MultiLabelMLPClassifier
+from skmultireduce._label_sets import read_labels
 from skmultireduce._ranking_metrics import precision_at_k_score, recall_at_k_score
-from skmultireduce._targets import REDUCTIONS
+from skmultireduce._targets import REDUCTIONS, Targets
 
 LOSSES = [(reduction, "log_loss") for reduction in REDUCTIONS]
 LOSSES += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
@@ -198,6 +199,23 @@ def test_sampled_softmax_resumes_and_does_not_depend_on_n_jobs(options):
         stopped = stopped.fit(X, y)
     again = small(early_stopping=True, warm_start=True, **options).fit(X, y).fit(X, y).fit(X, y)
     assert_same_bits(stopped, again)
+
+
+@pytest.mark.parametrize("valued", [False, True])
+def test_mass_of_the_labels_is_the_mean_over_the_draws(valued):
+    rng = np.random.default_rng(1)
+    y = (rng.random((30, 6)) < 0.4) * (rng.uniform(0.5, 2, (30, 6)) if valued else 1)
+    y[:, 4] = y[2] = 0
+    sample_weight, class_weight = rng.uniform(0.5, 2, 30), rng.uniform(0.5, 2, 6)
+    label_sets, _ = read_labels(y, allow_weights=True)
+    targets = Targets.build(
+        label_sets, reduction="pick_one", loss="log_loss", sample_weight=sample_weight,
+        class_weight=class_weight, dtype="float64",
+    )  # fmt: skip
+    chance = y / np.maximum(y.sum(axis=1, keepdims=True), 1e-300)
+    expected = class_weight * (sample_weight / sample_weight.mean() @ chance)
+    np.testing.assert_allclose(targets.label_mass(), expected)
+    assert expected[4] == 0
 
 
 def test_a_sample_of_all_labels_is_the_full_softmax():
