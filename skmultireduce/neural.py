@@ -160,11 +160,11 @@ class MultiLabelMLPClassifier(
     label_sampling : {"random", "cycle"}, default="random"
         Draws of ``"pick_one"``; see `MultiLabelSGDClassifier`.
     n_sampled_labels : int or None, default=None
-        Sampled softmax for ``"pick_one"``: each batch computes the scores of about so many
+        Sampled softmax [2]_ for ``"pick_one"``: each batch computes the scores of about so many
         labels, drawn anew, and of those that its rows show. A step then costs the same for
-        any number of labels, and the model that is learnt is the same (theory 9.4).
-        Predictions have the scores of all labels. None, or at least as many as there are:
-        the full softmax. In [1, inf).
+        any number of labels, and the minimiser is that of the full softmax (theory 9.4);
+        it takes more epochs to come as near. Predictions have the scores of all labels.
+        None, or at least as many as there are: the full softmax. In [1, inf).
     class_weight : dict, "balanced", array-like of shape (n_labels,), or None, default=None
         Weights of the losses of positive labels.
     early_stopping : bool, default=False
@@ -240,6 +240,8 @@ class MultiLabelMLPClassifier(
     ----------
     .. [1] A. Joulin, E. Grave, P. Bojanowski, T. Mikolov, "Bag of tricks for efficient text
        classification", EACL 2017.
+    .. [2] S. Jean, K. Cho, R. Memisevic, Y. Bengio, "On using very large target vocabulary
+       for neural machine translation", ACL 2015: sampled softmax.
 
     Examples
     --------
