@@ -203,8 +203,8 @@ def markdown(results: dict) -> str:
         "labels; label k in proportion to "
         f"k^-{EXPONENT} (`power_law_rows` of `benchmarks/many_labels.py`). {EPOCHS} epochs, "
         f"`reduction='pick_one'`, `embedding_dim={DIM}`; all other parameters are the defaults. "
-        "Times are processor time; memory is the peak of fit above the process with its data; medians over seeds. "
-        "*Most frequent*: the same labels for every row.",
+        "Times are processor time; memory is the peak of fit above the process with its data; "
+        "medians over seeds. *Most frequent*: the same labels for every row.",
         "",
         "| labels | model | runs | fit (s) | µs a row and epoch | predict (µs a row) "
         "| fit (MB) | P@1 | R@5 |",
