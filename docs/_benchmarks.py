@@ -70,7 +70,8 @@ def _others(results: Path) -> list[str]:
     """Flat figures of other scripts, as they are."""
     parts = []
     for path in sorted(results.glob("*.md")):
-        if path.name != "compare.md":
+        # The cost model is shown in the guide.
+        if path.name not in ("compare.md", "cost_model.md"):
             body = path.read_text().splitlines()
             parts.append("\n".join("#" + line if line.startswith("#") else line for line in body))
     return parts

@@ -79,6 +79,8 @@ def mlp_epoch(
     intercept_rate: float,
     largest_step: float,
     largest_change: float,
+    samples: list[np.ndarray] | None = None,
+    inclusion: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Layers, np.ndarray, np.ndarray, float]:
     """Train one epoch.
 
@@ -90,6 +92,10 @@ def mlp_epoch(
     masks : ndarray of shape (n_rows, n_units)
         Factors of the units of the rows in this order.
     batch_size, eta, eta_change, alpha, *_rate, largest_step, largest_change : see the kernel
+    samples : list of ndarray, default=None
+        Labels in the sample of each batch of a sampled softmax.
+    inclusion : ndarray of shape (n_labels,), default=None
+        Probability with which each label is in a sample.
 
     Returns
     -------
@@ -125,6 +131,11 @@ def mlp_epoch(
             h = outputs[-1]
             form = {"loss": targets.loss, "soft_target": targets.soft_target}
             z = U @ h + b
+            if samples is not None:
+                # No probability but for the sample and the label itself.
+                out = np.setdiff1d(np.arange(len(b)), [*samples[begin // batch_size], *labels])
+                z = z - np.log(inclusion)
+                z[out] = -np.inf
             total += weight * row_loss(z, labels, label_weight, **form)
             g = weight * gradient(z, labels, label_weight, **form)
             step = eta + eta_change * (position + 0.5)

@@ -178,6 +178,25 @@ class Targets:
         )
         return start, start + (np.diff(indptr) > 0)
 
+    def label_mass(self) -> np.ndarray:
+        """Weight with which each label is shown in an epoch, as expected over the draws.
+
+        Returns
+        -------
+        mass : ndarray of shape (n_labels,), float64
+            In rows of mean weight; for ``"pick_one"``.
+        """
+        sets = self.label_sets
+        filled = np.flatnonzero(sets.sizes)
+        share = np.ones(len(sets.indices)) if sets.values is None else sets.values
+        total = np.add.reduceat(share, sets.indptr[filled])
+        share = share / np.repeat(total, sets.sizes[filled])
+        if len(self.label_weight):
+            share *= self.label_weight
+        if len(self.row_weight):
+            share *= np.repeat(self.row_weight, sets.sizes)
+        return np.bincount(sets.indices, share, minlength=sets.n_labels)
+
     def total_weight(self) -> np.ndarray:
         """Largest weight of the loss of each row, over the draws; float64.
 

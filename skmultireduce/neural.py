@@ -21,6 +21,7 @@ from threadpoolctl import ThreadpoolController
 from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
 from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
+from skmultireduce._sampling import LabelSampler, find_candidates, inclusion_probabilities
 from skmultireduce._targets import SMOOTHNESS, Targets
 from skmultireduce._validation import Rows, read_X
 
@@ -64,8 +65,8 @@ _LARGEST_CHANGE = 0.05
 _LARGEST_BATCH = 64
 _LARGEST_OVERLAP = 1.0
 
-# Rows whose dropout masks are drawn at once.
-_MASKED_ROWS = 4096
+# Rows whose dropout masks and samples of labels are drawn at once.
+_DRAWN_ROWS = 4096
 
 
 @cache
@@ -86,10 +87,16 @@ class _Work:
 
     row_factor: np.ndarray
     curvature: np.ndarray
-    buffers: tuple[np.ndarray, ...]
     loss: np.ndarray
     n_threads: int
     pool: ThreadPoolExecutor | None
+    # Columns of scores, and the arrays that the kernel works in for so many.
+    n_columns: int
+    buffers: tuple[np.ndarray, ...]
+    # Of a sampled softmax.
+    sampler: LabelSampler | None
+    log_inclusion: np.ndarray
+    decayed: np.ndarray
 
 
 class MultiLabelMLPClassifier(
@@ -152,6 +159,12 @@ class MultiLabelMLPClassifier(
         large.
     label_sampling : {"random", "cycle"}, default="random"
         Draws of ``"pick_one"``; see `MultiLabelSGDClassifier`.
+    n_sampled_labels : int or None, default=None
+        Sampled softmax [2]_ for ``"pick_one"``: each batch computes the scores of about so many
+        labels, drawn anew, and of those that its rows show. A step then costs the same for
+        any number of labels, and the minimiser is that of the full softmax (theory 9.4);
+        it takes more epochs to come as near. Predictions have the scores of all labels.
+        None, or at least as many as there are: the full softmax. In [1, inf).
     class_weight : dict, "balanced", array-like of shape (n_labels,), or None, default=None
         Weights of the losses of positive labels.
     early_stopping : bool, default=False
@@ -194,7 +207,8 @@ class MultiLabelMLPClassifier(
     n_iter_, t_ : int
         Number of epochs and of row updates so far.
     loss_curve_ : list of float
-        Mean loss of each epoch, without the penalty, over the updates as they happen.
+        Mean loss of each epoch, without the penalty, over the updates as they happen; that
+        among the sampled labels if `n_sampled_labels` is in use.
     n_unlabeled_ : int
         Number of rows without labels that the last training left out (softmax only).
     validation_scores_, best_validation_score_ : list of float, float
@@ -226,6 +240,8 @@ class MultiLabelMLPClassifier(
     ----------
     .. [1] A. Joulin, E. Grave, P. Bojanowski, T. Mikolov, "Bag of tricks for efficient text
        classification", EACL 2017.
+    .. [2] S. Jean, K. Cho, R. Memisevic, Y. Bengio, "On using very large target vocabulary
+       for neural machine translation", ACL 2015: sampled softmax.
 
     Examples
     --------
@@ -256,6 +272,7 @@ class MultiLabelMLPClassifier(
         "fit_intercept": ["boolean"],
         "batch_size": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
+        "n_sampled_labels": [Interval(numbers.Integral, 1, None, closed="left"), None],
     }
 
     _STATE = ("_embedding", "_embedding_scale", "_hidden", "_output", "_intercepts")
@@ -281,6 +298,7 @@ class MultiLabelMLPClassifier(
         eta0: float | str = "auto",
         batch_size: int | str = "auto",
         label_sampling: str = "random",
+        n_sampled_labels: int | None = None,
         class_weight: Any = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -312,6 +330,7 @@ class MultiLabelMLPClassifier(
         self.eta0 = eta0
         self.batch_size = batch_size
         self.label_sampling = label_sampling
+        self.n_sampled_labels = n_sampled_labels
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -366,6 +385,12 @@ class MultiLabelMLPClassifier(
     def _check_parameters(self) -> None:
         super()._check_parameters()
         self._hidden_widths()
+        if self.n_sampled_labels is not None and self.reduction != "pick_one":
+            raise ValueError(
+                f"n_sampled_labels is for reduction='pick_one', not {self.reduction!r}. Use "
+                "reduction='pick_one', which learns what 'pick_all_normalized' does, or "
+                "n_sampled_labels=None."
+            )
         if self.freeze_embeddings and self.embedding_init is None and not self.warm_start:
             raise ValueError(
                 "freeze_embeddings=True keeps the embeddings as they are given; pass them as "
@@ -494,6 +519,8 @@ class MultiLabelMLPClassifier(
                 if len(factors):
                     values = values * np.repeat(factors, np.diff(rows.indptr))
                 sums["row"] = np.bincount(rows.indices, values, minlength=rows.shape[1])
+        if self.n_sampled_labels is not None and self.n_sampled_labels < len(self._output):
+            sums["label_mass"] = targets.label_mass()
         if self.t_ == 0 and self.embedding_init is not None:
             vectors = self._vectors(rows, 0, rows.shape[0])
             sums["vectors"] = float(np.square(vectors).sum(dtype=np.float64))
@@ -541,14 +568,37 @@ class MultiLabelMLPClassifier(
             self.batch_size_ = batch
         else:
             self.batch_size_ = int(self.batch_size)
+        self._inclusion = None
+        if "label_mass" in sums:
+            self._inclusion = inclusion_probabilities(
+                sums["label_mass"], int(self.n_sampled_labels)
+            )
 
     def _prepare(self, rows: Rows, targets: Targets) -> _Work:
-        n_labels, width = self._output.shape
-        total_width = sum(self._widths)
-        batch = self.batch_size_
-        n_blocks = -(-n_labels // _kernel.LABEL_BLOCK)
+        n_labels = len(self._output)
+        sampled = self._inclusion is not None
+        n_columns = int(np.ceil(self._inclusion.sum())) if sampled else n_labels
+        n_blocks = -(-n_columns // _kernel.LABEL_BLOCK)
         n_threads = min(self._n_threads(), n_blocks) if _kernel.HAS_THREADS else 1
-        stride = padded(n_labels, self.dtype)
+        return _Work(
+            row_factor=self._row_factors(rows, 0, rows.shape[0]),
+            curvature=(SMOOTHNESS[targets.loss] * targets.total_weight()).astype(self.dtype),
+            loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),
+            n_threads=n_threads,
+            pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
+            n_columns=n_columns,
+            buffers=self._buffers(n_columns, n_threads),
+            sampler=LabelSampler(self._inclusion) if sampled else None,
+            log_inclusion=np.log(self._inclusion if sampled else []).astype(self.dtype),
+            decayed=np.zeros(n_labels + 1 if sampled else 0),
+        )
+
+    def _buffers(self, n_columns: int, n_threads: int) -> tuple[np.ndarray, ...]:
+        """What the kernel works in, for so many columns of scores."""
+        width, total_width = self._widths[-1], sum(self._widths)
+        batch = self.batch_size_
+        n_blocks = -(-n_columns // _kernel.LABEL_BLOCK)
+        stride = padded(n_columns, self.dtype)
         label_buffers = aligned_zeros((3 + n_threads, max(stride, total_width)), self.dtype)
         label_buffers[0] = 1
         largest = max(
@@ -563,18 +613,57 @@ class MultiLabelMLPClassifier(
             (2 + max(2, n_threads), batch),
             (largest,),
         )
-        return _Work(
-            row_factor=self._row_factors(rows, 0, rows.shape[0]),
-            curvature=(SMOOTHNESS[targets.loss] * targets.total_weight()).astype(self.dtype),
-            buffers=(
-                aligned_zeros((2, batch, stride), self.dtype),
-                label_buffers,
-                *(aligned_zeros(shape, self.dtype) for shape in shapes),
-                np.ones(3),
-            ),
-            loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),
-            n_threads=n_threads,
-            pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
+        return (
+            aligned_zeros((2, batch, stride), self.dtype),
+            label_buffers,
+            *(aligned_zeros(shape, self.dtype) for shape in shapes),
+            np.ones(3),
+        )
+
+    def _sample(
+        self,
+        work: _Work,
+        targets: Targets,
+        part: np.ndarray,
+        shown: tuple[np.ndarray, np.ndarray],
+        epoch: int,
+        first: int,
+    ) -> tuple[np.ndarray, ...]:
+        """Candidates of the batches of these rows, as the kernel takes them."""
+        width = self._widths[-1]
+        if work.sampler is None:
+            none = np.empty(0, dtype=np.int64)
+            return (
+                none,
+                none,
+                *2 * (none.astype(np.int32),),
+                work.log_inclusion,
+                work.decayed,
+                *2 * (np.empty((0, width), dtype=self.dtype),),
+            )
+        start, stop = (positions[part] for positions in shown)
+        labels = np.full(len(part), -1, dtype=np.int64)
+        labels[stop > start] = targets.label_sets.indices[start[stop > start]]
+        found = find_candidates(
+            work.sampler,
+            labels,
+            self.batch_size_,
+            seed=self._seed,
+            epoch=epoch,
+            first_row=first,
+        )
+        if found.most > work.n_columns:
+            work.n_columns = found.most
+            work.buffers = self._buffers(work.n_columns, work.n_threads)
+        return (
+            found.start,
+            found.n_shared,
+            found.labels,
+            found.own,
+            work.log_inclusion,
+            work.decayed,
+            aligned_zeros((work.n_columns, width), self.dtype),
+            aligned_zeros((2, padded(work.n_columns, self.dtype)), self.dtype),
         )
 
     def _visit(self, *args: Any) -> float:
@@ -596,12 +685,13 @@ class MultiLabelMLPClassifier(
         begin, end = eta
         change = (end - begin) / max(1, len(order))
         work.loss[:] = 0
+        work.decayed[:] = 0
         barrier = np.zeros(16, dtype=np.int64)
         n_units = sum(self._widths)
         kept = np.empty((0, n_units), dtype=np.uint8)
         chunk = len(order)
-        if self.dropout > 0:
-            chunk = -(-_MASKED_ROWS // self.batch_size_) * self.batch_size_
+        if self.dropout > 0 or work.sampler is not None:
+            chunk = -(-_DRAWN_ROWS // self.batch_size_) * self.batch_size_
         for first in range(0, len(order), chunk):
             part = order[first : first + chunk]
             if self.dropout > 0:
@@ -609,8 +699,9 @@ class MultiLabelMLPClassifier(
                 kept = (rng.random((len(part), n_units), dtype=np.float32) >= self.dropout).view(
                     np.uint8
                 )
+            sample = self._sample(work, targets, part, shown, epoch, first_row + first)
 
-            def run(thread: int, part=part, kept=kept, first=first) -> None:
+            def run(thread: int, part=part, kept=kept, first=first, sample=sample) -> None:
                 _kernel.mlp_epoch(
                     self._embedding,
                     self._embedding_scale,
@@ -642,6 +733,7 @@ class MultiLabelMLPClassifier(
                     _INTERCEPT_SQUARE * self._vector_square if self.fit_intercept else 0.0,
                     _LARGEST_STEP,
                     _LARGEST_CHANGE,
+                    *sample,
                     thread,
                     work.n_threads,
                     barrier,
@@ -653,6 +745,10 @@ class MultiLabelMLPClassifier(
                 run(0)
             else:
                 list(work.pool.map(run, range(work.n_threads)))
+        if work.sampler is not None and self.alpha_ > 0:
+            # The penalty of labels since they were candidates last.
+            left = np.exp(work.decayed[-1] - work.decayed[:-1])
+            self._output *= left.astype(self.dtype)[:, None]
         return float(work.loss.sum())
 
     @property

@@ -49,4 +49,5 @@ INSTANCES = [
         STOCHASTIC,
     ),
     (MultiLabelMLPClassifier(reduction="pick_all", alpha=1e-4, dropout=0.1), STOCHASTIC),
+    (MultiLabelMLPClassifier(embedding_dim=8, alpha=1e-4, n_sampled_labels=2), STOCHASTIC),
 ]

@@ -11,6 +11,7 @@ from skmultireduce import _reference_mlp
 from skmultireduce._kernels import mlp as kernel
 from skmultireduce._label_sets import read_labels
 from skmultireduce._reference import row_loss, to_dense
+from skmultireduce._sampling import LabelSampler, find_candidates
 from skmultireduce._targets import SMOOTHNESS, Targets
 from skmultireduce._validation import to_rows
 
@@ -57,6 +58,7 @@ class Problem:
         dropout=False,
         dtype="float64",
         index_dtype=np.int32,
+        sample_size=None,
         seed=0,
     ):
         rng = np.random.default_rng(seed)
@@ -101,6 +103,32 @@ class Problem:
         self.kept_factor = 1.25
         if dropout:
             self.kept = (rng.random((n_rows, sum(widths))) < 0.8).astype(np.uint8)
+        self.inclusion = None
+        if sample_size is not None:
+            share = rng.dirichlet(np.ones(n_labels))
+            self.inclusion = np.clip(sample_size * share, 1e-3, 1)
+
+    def candidates(self, batch_size):
+        labels = np.array([self.targets.label_sets.indices[k] for k in self.shown[0]])
+        labels[self.shown[0] == self.shown[1]] = -1
+        return find_candidates(
+            LabelSampler(self.inclusion), labels[self.order], batch_size, seed=5, epoch=2
+        )
+
+    def sample(self, batch_size):
+        """Arguments of the kernel that say which labels are sampled."""
+        dtype, width = self.dtype, self.widths[-1]
+        if self.inclusion is None:
+            none, labels = np.empty(0, np.int64), np.empty(0, np.int32)
+            rows = np.empty((0, width), dtype)
+            return none, none, labels, labels, np.empty(0, dtype), np.zeros(0), rows, rows
+        found = self.candidates(batch_size)
+        n_labels = len(self.output)
+        return (
+            found.start, found.n_shared, found.labels, found.own,
+            np.log(self.inclusion).astype(dtype), np.zeros(n_labels + 1),
+            np.full((n_labels, width), np.nan, dtype), np.full((2, n_labels), np.nan, dtype),
+        )  # fmt: skip
 
     def run(self, *, batch_size=32, eta=0.5, eta_change=-0.002, n_threads=1, **rates):
         """Parameters after an epoch of the kernel, and its loss."""
@@ -129,6 +157,7 @@ class Problem:
         scale = np.ones(1)
         loss = np.zeros(-(-n_labels // 16))
         barrier = np.zeros(16, dtype=np.int64)
+        sample = self.sample(batch_size)
 
         def epoch(thread):
             kernel.mlp_epoch(
@@ -140,7 +169,7 @@ class Problem:
                 self.targets.soft_target, eta, eta_change, rates["alpha"],
                 rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
                 rates["intercept_rate"], rates["largest_step"], rates["largest_change"],
-                thread, n_threads, barrier, *buffers, loss,
+                *sample, thread, n_threads, barrier, *buffers, loss,
             )  # fmt: skip
 
         threads = [threading.Thread(target=epoch, args=(k,)) for k in range(n_threads)]
@@ -148,6 +177,9 @@ class Problem:
             thread.start()
         for thread in threads:
             thread.join()
+        if self.inclusion is not None:
+            decayed = sample[5]
+            U *= np.exp(decayed[-1] - decayed[:-1]).astype(dtype)[:, None]
         return E * dtype.type(scale[0]), hidden, U, b, loss.sum()
 
     def reference(self, *, batch_size=32, eta=0.5, eta_change=-0.002, **rates):
@@ -155,17 +187,25 @@ class Problem:
         masks = np.ones((len(self.order), sum(self.widths)))
         if len(self.kept):
             masks = self.kept * self.kept_factor
+        samples = None
+        if self.inclusion is not None:
+            found = self.candidates(batch_size)
+            samples = [
+                found.labels[start : start + n]
+                for start, n in zip(found.start[:-1], found.n_shared, strict=True)
+            ]
         E, hidden, U, b, loss = _reference_mlp.mlp_epoch(
             self.embedding, self.hidden, self.output, self.intercept, self.rows, self.targets,
             activation=self.activation, row_factor=self.row_factor, order=self.order,
             shown=self.shown, curvature=self.curvature, masks=masks, batch_size=batch_size,
-            eta=eta, eta_change=eta_change, **(RATES | rates),
+            eta=eta, eta_change=eta_change, samples=samples, inclusion=self.inclusion,
+            **(RATES | rates),
         )  # fmt: skip
         flat = [a.reshape(-1) for pair in hidden for a in pair]
         return E, np.concatenate([*flat, np.empty(0)]), U, b, loss
 
-    def loss(self, embedding, hidden, output, intercept):
-        """Sum of the losses of all rows."""
+    def loss(self, embedding, hidden, output, intercept, seen=None):
+        """Sum of the losses of all rows, over the labels that each row sees."""
         X = to_dense(self.rows) * self.row_factor[:, None]
         layers, start = [], 0
         for n_in, n_out in pairwise(self.widths):
@@ -182,6 +222,8 @@ class Problem:
             masks = [1.0] * len(self.widths)
             outputs, _ = _reference_mlp.forward(X[i], embedding, layers, self.activation, masks)
             z = output @ outputs[-1] + intercept
+            if seen is not None:
+                z = np.where(seen[i], z - np.log(self.inclusion), -np.inf)
             total += row_loss(
                 z, labels, np.ones(len(labels)), loss=self.targets.loss,
                 soft_target=self.targets.soft_target,
@@ -279,5 +321,93 @@ def test_gradients_are_finite_differences(reduction, loss, activation):
                 moved[k].reshape(-1)[position] += sign * h
                 values.append(problem.loss(*moved))
             slope = (values[0] - values[1]) / (2 * h)
+            step = (after[k] - start[k]).reshape(-1)[position] / -eta
+            assert step == pytest.approx(slope, rel=1e-4, abs=1e-5)
+
+
+# ----------------------------------------------------------------- sampled softmax
+@pytest.mark.parametrize("sample_size", [0.01, 5, 60, 140])
+@pytest.mark.parametrize("batch_size", [1, 16, 33, 64])
+@pytest.mark.parametrize("alpha", [0.0, 0.05])
+def test_sampled_epoch_is_the_references(sample_size, batch_size, alpha):
+    problem = Problem(sample_size=sample_size, weights=True)
+    options = {"batch_size": batch_size, "alpha": alpha}
+    assert_same(problem.run(**options), problem.reference(**options), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sampled_hidden_layers(activation, dense, dtype):
+    problem = Problem(
+        sample_size=30, widths=(5, 7, 6), activation=activation, dropout=True, dense=dense,
+        dtype=dtype,
+    )  # fmt: skip
+    tolerance = (1e-4, 1e-5) if dtype == "float32" else (1e-9, 1e-11)
+    assert_same(problem.run(), problem.reference(), *tolerance)
+
+
+def test_a_sample_of_all_labels_is_the_full_softmax():
+    problem = Problem(sample_size=1, dtype="float32")
+    problem.inclusion[:] = 1
+    found = problem.run(alpha=0.0)
+    problem.inclusion = None
+    for a, b in zip(found, problem.run(alpha=0.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_labels_that_are_not_candidates_only_decay():
+    problem = Problem(sample_size=20)
+    found = problem.candidates(32)
+    untouched = np.setdiff1d(np.arange(len(problem.output)), found.labels)
+    assert len(untouched) > 20
+    _, _, U, b, _ = problem.run(alpha=0.0)
+    np.testing.assert_array_equal(U[untouched], problem.output[untouched])
+    np.testing.assert_array_equal(b[untouched], problem.intercept[untouched])
+    U = problem.run(alpha=0.3)[2][untouched] / problem.output[untouched]
+    np.testing.assert_allclose(U, U[0, 0])
+    assert U[0, 0] < 0.5
+
+
+@pytest.mark.parametrize("widths", [(33,), (40, 24)])
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_change_no_bit_of_a_sampled_epoch(widths, n_threads):
+    problem = Problem(widths=widths, n_labels=900, n_rows=300, dtype="float32", sample_size=400)
+    single = problem.run()
+    for a, b in zip(single, problem.run(n_threads=n_threads), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_sampled_gradients_are_finite_differences():
+    problem = Problem(
+        n_rows=9, n_labels=40, widths=(4, 3, 3), activation="tanh", seed=3, sample_size=12
+    )
+    found = problem.candidates(16)
+    seen = np.zeros((9, 40), dtype=bool)
+    seen[:, found.labels[: found.n_shared[0]]] = True
+    seen[problem.order, found.labels[found.own]] = True
+    assert not np.all(seen == seen[0])
+    eta = 1e-9
+    rates = {"eta_change": 0.0, "alpha": 0.0, "batch_size": 16}
+    start = problem.reference(eta=0.0, **rates)[:4]
+    after = problem.run(
+        eta=eta, embedding_rate=1.0, hidden_rate=1.0, output_rate=1.0, intercept_rate=1.0, **rates
+    )
+    moved_labels = np.flatnonzero(seen.any(axis=0))
+    candidates = [
+        np.arange(start[0].size),
+        np.arange(start[1].size),
+        (moved_labels[:, None] * 3 + np.arange(3)).reshape(-1),
+        moved_labels,
+    ]
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        for position in rng.choice(candidates[k], 8):
+            values = []
+            for sign in (1, -1):
+                moved = [a.copy() for a in start]
+                moved[k].reshape(-1)[position] += sign * 1e-6
+                values.append(problem.loss(*moved, seen=seen))
+            slope = (values[0] - values[1]) / 2e-6
             step = (after[k] - start[k]).reshape(-1)[position] / -eta
             assert step == pytest.approx(slope, rel=1e-4, abs=1e-5)

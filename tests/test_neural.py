@@ -15,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 
 from conftest import best_micro_jaccard
 from skmultireduce import MultiLabelMLPClassifier
+from skmultireduce._label_sets import read_labels
 from skmultireduce._ranking_metrics import precision_at_k_score, recall_at_k_score
-from skmultireduce._targets import REDUCTIONS
+from skmultireduce._targets import REDUCTIONS, Targets
 
 LOSSES = [(reduction, "log_loss") for reduction in REDUCTIONS]
 LOSSES += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
@@ -146,14 +147,145 @@ def test_resumed_streamed_and_pickled_runs(options):
     assert_same_bits(whole, stream)
 
 
+SAMPLED = [
+    {},
+    {"alpha": 1e-4, "hidden_layer_sizes": (20,), "activation": "tanh"},
+    {"alpha": 1e-3, "dropout": 0.3, "dtype": "float64", "label_sampling": "cycle"},
+    {"class_weight": "balanced", "average": 2, "batch_size": 10, "shuffle": False},
+    {"fit_intercept": False, "pooling": "sum", "learning_rate": "invscaling"},
+]
+
+
+def many_labels(n_rows, n_labels=100):
+    """Rows of one to three labels, with words that half of the time are their labels' own."""
+    rng = np.random.default_rng(0)
+    share = np.arange(1, n_labels + 1) ** -0.5
+    labels = rng.choice(n_labels, (n_rows, 3), p=share / share.sum())
+    y = np.zeros((n_rows, n_labels), dtype=np.int8)
+    X = np.zeros((n_rows, 3 * n_labels))
+    for i, n in enumerate(rng.integers(1, 4, n_rows)):
+        y[i, labels[i, :n]] = 1
+        own = 3 * rng.choice(labels[i, :n], 10) + rng.integers(0, 3, 10)
+        np.add.at(X[i], np.where(rng.random(10) < 0.5, own, rng.integers(0, 3 * n_labels, 10)), 1)
+    return sp.csr_array(X), y
+
+
+@pytest.mark.parametrize("options", SAMPLED)
+def test_sampled_softmax_learns(options):
+    X, y = many_labels(1000)
+    X, X_test, y, y_test = X[:700], X[700:], y[:700], y[700:]
+    weight = np.random.default_rng(0).integers(0, 3, 700)
+    options = {"max_iter": 30} | options
+    scores = []
+    for n in (None, 20):
+        model = small(n_sampled_labels=n, **options).fit(X, y, sample_weight=weight)
+        scores.append(recall_at_k_score(y_test, model.predict_proba(X_test), k=5))
+    chance = recall_at_k_score(y_test, np.tile(y.sum(axis=0), (300, 1)), k=5)
+    assert scores[0] > 1.5 * chance
+    assert scores[1] > 0.95 * scores[0]
+
+
+@pytest.mark.parametrize("options", SAMPLED)
+def test_sampled_softmax_resumes_and_does_not_depend_on_n_jobs(options):
+    X, y = many_labels(200, 400)
+    options = {"n_sampled_labels": 300, "max_iter": 4} | options
+    whole = small(**options).fit(X, y)
+    assert_same_bits(whole, small(n_jobs=2, **options).fit(X, y))
+    stream = small(**options).partial_fit(X, y).partial_fit(X, y)
+    stream = pickle.loads(pickle.dumps(stream))
+    assert_same_bits(whole, stream.partial_fit(X, y).partial_fit(X, y))
+    stopped = small(early_stopping=True, warm_start=True, **options).fit(X, y)
+    for _ in range(2):
+        stopped = stopped.fit(X, y)
+    again = small(early_stopping=True, warm_start=True, **options).fit(X, y).fit(X, y).fit(X, y)
+    assert_same_bits(stopped, again)
+
+
+@pytest.mark.parametrize("valued", [False, True])
+def test_mass_of_the_labels_is_the_mean_over_the_draws(valued):
+    rng = np.random.default_rng(1)
+    y = (rng.random((30, 6)) < 0.4) * (rng.uniform(0.5, 2, (30, 6)) if valued else 1)
+    y[:, 4] = y[2] = 0
+    sample_weight, class_weight = rng.uniform(0.5, 2, 30), rng.uniform(0.5, 2, 6)
+    label_sets, _ = read_labels(y, allow_weights=True)
+    targets = Targets.build(
+        label_sets, reduction="pick_one", loss="log_loss", sample_weight=sample_weight,
+        class_weight=class_weight, dtype="float64",
+    )  # fmt: skip
+    chance = y / np.maximum(y.sum(axis=1, keepdims=True), 1e-300)
+    expected = class_weight * (sample_weight / sample_weight.mean() @ chance)
+    np.testing.assert_allclose(targets.label_mass(), expected)
+    assert expected[4] == 0
+
+
+def test_a_sample_of_all_labels_is_the_full_softmax():
+    X, y = topics(100)
+    full = small(alpha=1e-3).fit(X, y)
+    assert_same_bits(full, small(alpha=1e-3, n_sampled_labels=6).fit(X, y))
+    assert_same_bits(full, small(alpha=1e-3, n_sampled_labels=100).fit(X, y))
+    sampled = small(alpha=1e-3, n_sampled_labels=5).fit(X, y)
+    assert np.any(sampled.coefs_[-1] != full.coefs_[-1])
+
+
+def test_labels_without_rows_sink_in_a_sampled_softmax():
+    X, y = topics(300, n_labels=20)
+    y[:, 7] = 0
+    proba = small(n_sampled_labels=4).fit(X, y).predict_proba(X)
+    assert proba[:, 7].mean() < 0.3 * np.sort(proba.mean(axis=0))[1]
+
+
+def distances_to_the_law(corrected, monkeypatch, seed=0):
+    """Total variation between the law of the data and the full and sampled models."""
+    if not corrected:
+        prepare = MultiLabelMLPClassifier._prepare
+
+        def without(self, *args):
+            work = prepare(self, *args)
+            work.log_inclusion[:] = 0
+            return work
+
+        monkeypatch.setattr(MultiLabelMLPClassifier, "_prepare", without)
+    rng = np.random.default_rng(seed)
+    points = np.repeat(np.arange(3), 600)
+    laws = rng.dirichlet(0.5 / np.arange(1, 13) ** 0.8, 3)
+    labels = np.array([rng.choice(12, p=laws[point]) for point in points])
+    law = np.array([np.bincount(labels[points == k], minlength=12) for k in range(3)]) / 600
+    X, y = np.eye(3)[points], np.eye(12, dtype=int)[labels]
+    options = {"max_iter": 60, "average": 30, "dtype": "float64", "batch_size": 16}
+    full = small(**options).fit(X, y).predict_proba(np.eye(3))
+    sampled = small(n_sampled_labels=3, **options).fit(X, y).predict_proba(np.eye(3))
+    return [np.abs(p - law).sum(axis=1).max() / 2 for p in (full, sampled)]
+
+
+def test_sampled_softmax_learns_the_law_of_the_pick(monkeypatch):
+    full, sampled = distances_to_the_law(True, monkeypatch)
+    assert full < 0.04
+    assert sampled < full + 0.03
+    _, wrong = distances_to_the_law(False, monkeypatch)
+    assert wrong > full + 0.15
+
+
+def test_1d_classes_with_a_sampled_softmax():
+    X, y = topics(200)
+    names = np.array(list("abcdef"))[y.argmax(axis=1)]
+    model = small(max_iter=60, n_sampled_labels=3).fit(X, names)
+    assert f1_score(names, model.predict(X), average="micro") > 0.5
+
+
+@pytest.mark.parametrize("reduction", sorted(set(REDUCTIONS) - {"pick_one"}))
+def test_only_pick_one_has_a_sampled_softmax(reduction):
+    X, y = topics(20)
+    with pytest.raises(ValueError, match=r"n_sampled_labels.*Use reduction='pick_one'"):
+        small(reduction=reduction, n_sampled_labels=2).fit(X, y)
+
+
 @pytest.mark.parametrize("eta0", [1e-3, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize(("reduction", "loss"), LOSSES)
 @pytest.mark.parametrize("hidden", [(), (10,)])
 def test_no_step_diverges(eta0, reduction, loss, hidden):
     X, y = topics(150)
-    model = small(
-        eta0=eta0, reduction=reduction, loss=loss, hidden_layer_sizes=hidden, max_iter=5
-    ).fit(X, y)
+    options = {"reduction": reduction, "loss": loss, "hidden_layer_sizes": hidden}
+    model = small(eta0=eta0, max_iter=5, **options).fit(X, y)
     assert np.all(np.isfinite(model.decision_function(X)))
 
 
@@ -282,6 +414,8 @@ def test_as_a_transformer_in_a_pipeline():
         ({"loss": "squared_hinge"}, "one-vs-rest"),
         ({"dropout": 1.0}, "dropout"),
         ({"batch_size": 0}, "batch_size"),
+        ({"n_sampled_labels": 0}, "n_sampled_labels"),
+        ({"n_sampled_labels": 2.5}, "n_sampled_labels"),
     ],
 )
 def test_errors_name_the_argument(options, message):

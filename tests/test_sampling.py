@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare, kstest
+from scipy.stats import chisquare, kstest, norm
 
-from skmultireduce._sampling import draw_labels, row_order, uniforms
+from skmultireduce._sampling import (
+    LabelSampler,
+    draw_labels,
+    find_candidates,
+    inclusion_probabilities,
+    row_order,
+    uniforms,
+)
 
 
 def offsets(sizes):
@@ -86,3 +93,104 @@ def test_order_is_a_permutation(shuffle):
     assert np.array_equal(order, part) != shuffle
     if shuffle:
         assert not np.array_equal(order, row_order(100, seed=5, epoch=4))
+
+
+# ----------------------------------------------------------------- sampled softmax
+def samples(inclusion, first_rows, *, seed=4, epoch=1):
+    """Which labels are in the samples of some batches, as a boolean matrix."""
+    sampler, n_batches = LabelSampler(inclusion), len(first_rows)
+    sizes, drawn = sampler.draw(first_rows, seed=seed, epoch=epoch)
+    found = np.zeros((n_batches, len(inclusion)), dtype=bool)
+    found[:, sampler.sure] = True
+    assert sizes.sum() == len(drawn)
+    batch = np.repeat(np.arange(n_batches), sizes)
+    assert not np.any(found[batch, sampler.others[drawn]])
+    found[batch, sampler.others[drawn]] = True
+    # Nothing was drawn twice.
+    assert found.sum() == len(drawn) + n_batches * len(sampler.sure)
+    return found
+
+
+@given(
+    mass=st.lists(st.floats(0, 1e9), min_size=1, max_size=50).map(np.array),
+    share=st.floats(0, 1),
+)
+def test_inclusion_has_the_expected_size_and_the_order_of_the_mass(mass, share):
+    size = max(1, round(share * len(mass)))
+    inclusion = inclusion_probabilities(mass, size)
+    assert np.all(inclusion > 0)
+    assert np.all(inclusion <= 1)
+    assert inclusion.sum() == pytest.approx(size)
+    order = np.argsort(mass)
+    assert np.all(np.diff(inclusion[order]) >= -1e-12)
+    # In proportion to a power below the cap.
+    free = inclusion < 1 - 1e-9
+    factor = inclusion[free] / (mass[free] + 1) ** 0.75
+    np.testing.assert_allclose(factor, factor[:1].repeat(len(factor)))
+
+
+def test_inclusion_of_equal_labels():
+    np.testing.assert_allclose(inclusion_probabilities(np.zeros(8), 2), 0.25)
+    np.testing.assert_array_equal(inclusion_probabilities(np.arange(8.0), 8), 1)
+    np.testing.assert_allclose(inclusion_probabilities(np.array([400.0, 0, 0]), 2), [1, 0.5, 0.5])
+
+
+def test_labels_are_in_samples_independently_with_their_probabilities():
+    inclusion = np.array([1.0, 0.9, 0.5, 0.2, 0.01, 1.0, 0.7, 1e-9, 0.05])
+    n = 20_000
+    found = samples(inclusion, np.arange(n))
+    free = inclusion < 1
+    assert np.all(found[:, ~free])
+    spread = np.sqrt(inclusion * (1 - inclusion))[free]
+    errors = (found[:, free].mean(axis=0) - inclusion[free]) * np.sqrt(n) / spread
+    assert np.all(np.abs(errors) < norm.isf(1e-4))
+    centred = (found[:, free] - inclusion[free]) / spread
+    correlation = centred[:, spread > 0.05].T @ centred[:, spread > 0.05] / n
+    off_diagonal = correlation[~np.eye(len(correlation), dtype=bool)]
+    assert np.all(np.abs(off_diagonal) * np.sqrt(n) < norm.isf(1e-5))
+    # Nor do a batch and the next one, or the next epoch, have to do with each other.
+    half = found[:, 2]
+    later = samples(inclusion, np.arange(n), epoch=2)[:, 2]
+    for other in (np.roll(half, 1), later):
+        assert abs(np.mean(half ^ other) - 0.5) * 2 * np.sqrt(n) < norm.isf(1e-4)
+
+
+@given(
+    inclusion=st.lists(st.floats(1e-6, 1), min_size=1, max_size=30).map(np.array),
+    cut=st.integers(0, 6),
+    seed=st.integers(0, 2**63 - 1),
+    epoch=st.integers(0, 1000),
+)
+def test_samples_do_not_depend_on_chunks(inclusion, cut, seed, epoch):
+    key = {"seed": seed, "epoch": epoch}
+    first_rows = 64 * np.arange(7)
+    whole = samples(inclusion, first_rows, **key)
+    np.testing.assert_array_equal(samples(inclusion, first_rows[:cut], **key), whole[:cut])
+    np.testing.assert_array_equal(samples(inclusion, first_rows[cut:], **key), whole[cut:])
+
+
+@given(
+    inclusion=st.lists(st.one_of(st.just(1.0), st.floats(1e-6, 1)), min_size=1, max_size=30).map(
+        np.array
+    ),
+    batch_size=st.integers(1, 9),
+    n_rows=st.integers(1, 40),
+    seed=st.integers(0, 1000),
+)
+def test_candidates_are_the_sample_and_the_rows_labels(inclusion, batch_size, n_rows, seed):
+    shown = np.random.default_rng(seed).integers(-1, len(inclusion), n_rows)
+    found = find_candidates(
+        LabelSampler(inclusion), shown, batch_size, seed=seed, epoch=3, first_row=200
+    )
+    n_batches = -(-n_rows // batch_size)
+    sampled = samples(inclusion, 200 + batch_size * np.arange(n_batches), seed=seed, epoch=3)
+    assert found.most == max(np.diff(found.start))
+    for batch in range(n_batches):
+        labels = found.labels[found.start[batch] : found.start[batch + 1]]
+        shared = labels[: found.n_shared[batch]]
+        np.testing.assert_array_equal(np.sort(shared), np.flatnonzero(sampled[batch]))
+        rows = np.arange(batch * batch_size, min((batch + 1) * batch_size, n_rows))
+        has_label = shown[rows] >= 0
+        private = np.setdiff1d(shown[rows][has_label], shared)
+        np.testing.assert_array_equal(labels[found.n_shared[batch] :], private)
+        np.testing.assert_array_equal(labels[found.own[rows][has_label]], shown[rows][has_label])

@@ -1109,6 +1109,115 @@ def test_9_3_negative_sampling_does_not_keep_the_order():
     assert np.array_equal(np.argsort(uniform), np.argsort(q))
 
 
+def candidate_sets(pi):
+    """Probability of each sample of labels."""
+    for sample in itertools.product([False, True], repeat=len(pi)):
+        yield np.array(sample), float(np.prod(np.where(sample, pi, 1 - pi)))
+
+
+def sampled_loss(z, q, pi, *, weights=None, corrected=True):
+    """Expectation of the sampled softmax's loss over labels and samples."""
+    scores = z - np.log(pi) if corrected else z
+    weights = np.ones(len(q)) if weights is None else weights
+    total = 0.0
+    for sample, probability in candidate_sets(pi):
+        for i, seen in enumerate(sample | np.eye(len(q), dtype=bool)):
+            log_sum = np.log(np.sum(np.exp(scores[seen])))
+            total += probability * q[i] * weights[i] * (log_sum - scores[i])
+    return total
+
+
+def law_and_inclusion(seed, n_labels=4):
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.ones(n_labels)), rng.uniform(0.05, 1, n_labels)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_9_4_the_sampled_softmax_learns_the_law_of_the_pick(seed):
+    q, pi = law_and_inclusion(seed)
+    if seed % 2:
+        pi[2] = 1.0
+    weights = np.ones(4) if seed < 2 else np.random.default_rng(seed).uniform(0.5, 2, 4)
+
+    def loss(z):
+        return sampled_loss(z, q, pi, weights=weights)
+
+    found = minimize(loss, np.zeros(4), tol=1e-9).x
+    np.testing.assert_allclose(softmax(found), weights * q / np.sum(weights * q), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_9_4a_excess_of_the_sampled_loss(seed):
+    q, pi = law_and_inclusion(seed)
+    p = np.random.default_rng(50 + seed).dirichlet(np.ones(4))
+    excess = sampled_loss(np.log(p), q, pi) - sampled_loss(np.log(q), q, pi)
+    laws = {}
+    for sample, probability in candidate_sets(pi):
+        for i, seen in enumerate(sample | np.eye(4, dtype=bool)):
+            law = laws.setdefault(tuple(seen), np.zeros(2))
+            law += probability * np.array([q[i], p[i]])
+    of_q, of_p = np.array(list(laws.values())).T
+    assert excess == pytest.approx(kl(q, p) - kl(of_q, of_p))
+    assert 0 <= excess <= kl(q, p)
+
+
+def test_9_4b_without_correction_frequent_labels_sink():
+    q, pi = np.array([0.5, 0.3, 0.2]), np.array([0.9, 0.6, 0.1])
+
+    def loss(z):
+        return sampled_loss(z, q, pi, corrected=False)
+
+    found = softmax(minimize(loss, np.zeros(3), tol=1e-9).x)
+    np.testing.assert_allclose(found, q / pi / np.sum(q / pi), atol=1e-4)
+    assert np.argmax(found) == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_9_4c_rows_may_share_a_sample(seed):
+    """Mean gradient of two rows: one sample for both, and one for each."""
+    rng = np.random.default_rng(seed)
+    _, pi = law_and_inclusion(seed)
+    labels, z = rng.integers(0, 4, 2), rng.normal(size=(2, 4))
+
+    def gradient(row, sample):
+        seen = sample | (np.arange(4) == labels[row])
+        scores = np.where(seen, z[row] - np.log(pi), -np.inf)
+        return softmax(scores) - np.eye(4)[labels[row]]
+
+    shared, own = np.zeros(4), np.zeros(4)
+    for sample, probability in candidate_sets(pi):
+        shared += probability * (gradient(0, sample) + gradient(1, sample))
+        for other, probability_of_other in candidate_sets(pi):
+            joint = probability * probability_of_other
+            own += joint * (gradient(0, sample) + gradient(1, other))
+    np.testing.assert_allclose(shared, own, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_9_4d_error_of_the_sampled_sum(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(6, 0.3), size=4)
+    square = np.mean(p**2, axis=0)
+
+    def error(pi):
+        return np.sum(square * (1 - pi) / pi)
+
+    _, pi = law_and_inclusion(seed, 6)
+    direct = sum(
+        probability * np.mean(np.square(np.sum(p / pi * sample, axis=1) - 1))
+        for sample, probability in candidate_sets(pi)
+    )
+    assert error(pi) == pytest.approx(direct)
+    best = np.sqrt(square)
+    best *= 0.9 / best.max()
+    for _ in range(50):
+        other = rng.uniform(0.01, 1, 6)
+        other = np.minimum(1, other * best.sum() / other.sum())
+        assert error(best) <= error(other) + TINY
+    f = p.mean(axis=0)
+    assert np.all((f**2 <= square + TINY) & (square <= f + TINY))
+
+
 # ------------------------------------------------------ 10 trees
 
 

@@ -30,13 +30,17 @@ with one and two threads: .70 / 1.04 before, .63 / .52 with this and a barrier t
 sleep early (two cores with 2 MB L2 each). Of the latter .10 are the softmax rows, .04 are
 outside of the kernel, the rest scales at 1.5x: each batch moves the scores, gradients and
 summands of the other core's labels.
+
+A sampled softmax copies the output rows of each batch's candidates to a matrix of their
+own (`candidates.pxd`), which takes the place of the output layer for this batch.
 """
 
-from libc.math cimport sqrt
+from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
+from skmultireduce._kernels.candidates cimport candidate_row, gather, scatter
 from skmultireduce._kernels.losses cimport (
     GROUP,
     collect_loss,
@@ -329,6 +333,14 @@ def mlp_epoch(
     double intercept_rate,
     double largest_step,
     double largest_change,
+    const int64_t[::1] candidate_start,
+    const int64_t[::1] n_shared,
+    const int32_t[::1] candidates,
+    const int32_t[::1] own,
+    const real[::1] log_inclusion,
+    double[::1] decayed,
+    real[:, ::1] candidate_rows,
+    real[:, ::1] candidate_offsets,
     int64_t thread,
     int64_t n_threads,
     int64_t[::1] barrier,
@@ -365,7 +377,14 @@ def mlp_epoch(
         int64_t last_block = share(n_blocks, thread + 1, n_threads, softmax)
         int64_t n_units = total_width if kept.shape[0] else 0
         real* E = &embedding[0, 0]
-        real* U = &output[0, 0]
+        bint sampled = candidate_start.shape[0] > 0
+        real* U = &candidate_rows[0, 0] if sampled else &output[0, 0]
+        real* c = &candidate_offsets[0, 0] if sampled else &intercept[0]
+        real* offset = &candidate_offsets[1, 0] if sampled else c
+        double* row_decays = &decayed[0] if sampled and alpha > 0 else NULL
+        double decay = decayed[decayed.shape[0] - 1] if sampled else 0
+        const int32_t* all_candidates = &candidates[0] if candidates.shape[0] else NULL
+        const int32_t* batch_labels = NULL
         real* Z = &scores[0, 0, 0]
         real* G = &scores[1, 0, 0]
         real* product = &label_buffers[0, 0]
@@ -405,6 +424,13 @@ def mlp_epoch(
             b = batch_size if position + batch_size <= n_rows else n_rows - position
             if n_units:
                 mask_rows = &kept[position, 0]
+            if sampled:
+                j = position // batch_size
+                batch_labels = all_candidates + candidate_start[j]
+                n_labels = candidate_start[j + 1] - candidate_start[j]
+                n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
+                first_block = share(n_blocks, thread, n_threads, softmax)
+                last_block = share(n_blocks, thread + 1, n_threads, softmax)
 
             # Document vectors, own columns.
             for i in range(b):
@@ -458,8 +484,12 @@ def mlp_epoch(
             for block in range(first_block, last_block):
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first
+                if sampled:
+                    gather(
+                        U, c, offset, &output[0, 0], &intercept[0], &log_inclusion[0],
+                        row_decays, decay, width, batch_labels, first, first + size)
                 for i in range(b):
-                    memcpy(Z + i * stride + first, &intercept[first], size * sizeof(real))
+                    memcpy(Z + i * stride + first, offset + first, size * sizeof(real))
                 gemm(84, 78, size, b, width, <real>1, U + first * width, width, H, width,
                      <real>1, Z + first, stride)
             skm_barrier(state, n_threads)
@@ -502,9 +532,16 @@ def mlp_epoch(
                                 pair_weights = NULL
                                 if weights is not NULL:
                                     pair_weights = weights + label
-                                loss[0] += softmax_row(
-                                    G + i * stride, n_labels, &labels[label], pair_weights,
-                                    label_stop[row] - label, factors[i], &factor)
+                                if sampled:
+                                    loss[0] += candidate_row(
+                                        G + i * stride, n_shared[position // batch_size],
+                                        n_labels, own[position + i], pair_weights, factors[i],
+                                        &factor)
+                                else:
+                                    loss[0] += softmax_row(
+                                        G + i * stride, n_labels, &labels[label],
+                                        pair_weights, label_stop[row] - label, factors[i],
+                                        &factor)
                             factors[i] = <real>factor
                             coefficients[batch_size + i] = <real>(
                                 factor * steps[i] * output_rate)
@@ -561,6 +598,8 @@ def mlp_epoch(
             skm_barrier(state, n_threads)
 
             # Gradients in the rows of H, one summand a block; then the output weights.
+            if row_decays is not NULL:
+                decay += log(decays[2])
             for block in range(first_block, last_block):
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first
@@ -572,8 +611,13 @@ def mlp_epoch(
                 if intercept_rate > 0:
                     for i in range(b):
                         subtract(
-                            &intercept[first], G + i * stride + first, size,
+                            c + first, G + i * stride + first, size,
                             <real>(factors[i] * steps[i] * output_rate * intercept_rate))
+                if sampled:
+                    # Threads gather other rows again only after the next barrier.
+                    scatter(
+                        U, c, &output[0, 0], &intercept[0], row_decays, decay, width,
+                        batch_labels, first, first + size)
             skm_barrier(state, n_threads)
 
             if n_layers > 1:
@@ -641,6 +685,8 @@ def mlp_epoch(
     # The other threads end with the same number.
     if thread == 0:
         embedding_scale[0] = s
+        if row_decays is not NULL:
+            decayed[decayed.shape[0] - 1] = decay
 
 
 def mlp_scores(
