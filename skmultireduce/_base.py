@@ -410,8 +410,14 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             self._forget()
             raise
 
-    def _train(
+    def _train(self, rows: Rows, targets: Targets, *args: Any) -> None:
+        work = self._prepare(rows, targets)
+        with work.threads:
+            self._run_epochs(work, rows, targets, *args)
+
+    def _run_epochs(
         self,
+        work: Any,
         rows: Rows,
         targets: Targets,
         n_epochs: int,
@@ -419,7 +425,6 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         X: Any,
         y: Any,
     ) -> None:
-        work = self._prepare(rows, targets)
         n_rows = rows.shape[0]
         n_used = float(targets.row_share.sum())
         rising = Patience(self.n_iter_no_change, self.tol or 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded, used_rows
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._targets import ONE_VS_REST, SMOOTHNESS, Targets
+from skmultireduce._threads import Threads
 from skmultireduce._validation import Rows
 
 __all__ = ["MultiLabelSGDClassifier"]
@@ -46,7 +46,7 @@ class _Work:
     max_step: np.ndarray
     buffers: list[np.ndarray]
     losses: list[np.ndarray]
-    pool: ThreadPoolExecutor | None
+    threads: Threads
 
 
 class MultiLabelSGDClassifier(BaseSGDMultiLabel):
@@ -320,12 +320,11 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             buffers.append(buffer)
             # Cache lines apart, or threads would take them from each other.
             losses.append(aligned_zeros((n_groups + 8,), np.float64))
-        n_threads = min(self._n_threads(), len(self._widths))
         return _Work(
             max_step=max_step,
             buffers=buffers,
             losses=losses,
-            pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
+            threads=Threads(min(self._n_threads(), len(self._widths))),
         )
 
     def _epoch(
@@ -374,7 +373,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 work.losses[number],
             )
 
-        list((work.pool.map if work.pool else map)(run, range(len(panels))))
+        work.threads.each(run, len(panels))
         self._scale = scales[0]
         # Each entry is of one panel: the sum does not depend on their number.
         return float(np.sum(work.losses, axis=0).sum())

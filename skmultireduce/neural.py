@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded, used_r
 from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
 from skmultireduce._targets import SMOOTHNESS, Targets
+from skmultireduce._threads import Threads
 from skmultireduce._validation import Rows, read_X
 
 __all__ = ["MultiLabelMLPClassifier"]
@@ -88,8 +88,7 @@ class _Work:
     curvature: np.ndarray
     buffers: tuple[np.ndarray, ...]
     loss: np.ndarray
-    n_threads: int
-    pool: ThreadPoolExecutor | None
+    threads: Threads
 
 
 class MultiLabelMLPClassifier(
@@ -559,8 +558,7 @@ class MultiLabelMLPClassifier(
                 np.ones(3),
             ),
             loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),
-            n_threads=n_threads,
-            pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
+            threads=Threads(n_threads),
         )
 
     def _train(self, *args: Any) -> None:
@@ -628,16 +626,13 @@ class MultiLabelMLPClassifier(
                     _LARGEST_STEP,
                     _LARGEST_CHANGE,
                     thread,
-                    work.n_threads,
+                    work.threads.n_threads,
                     barrier,
                     *work.buffers,
                     work.loss,
                 )
 
-            if work.pool is None:
-                run(0)
-            else:
-                list(work.pool.map(run, range(work.n_threads)))
+            work.threads.together(run)
         return float(work.loss.sum())
 
     @property
