@@ -17,12 +17,6 @@ from skmultireduce._validation import Rows
 
 __all__ = ["MultiLabelSGDClassifier"]
 
-_LOSS_CODES = {
-    "softmax": _kernel.SOFTMAX,
-    "sigmoid": _kernel.SIGMOID,
-    "squared_hinge": _kernel.SQUARED_HINGE,
-}
-
 # alpha="auto" is the penalty of a C of this size, alpha = 1 / (C n) on rows of unit norm.
 _AUTO_C = {"softmax": 10.0, "sigmoid": 5.0, "squared_hinge": 0.25}
 
@@ -360,7 +354,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 targets.label_weight,
                 targets.row_weight,
                 work.max_step,
-                _LOSS_CODES[targets.loss],
+                _kernel.LOSS_CODES[targets.loss],
                 targets.soft_target,
                 # The middle of each row's interval.
                 begin - change / 2,

@@ -26,11 +26,6 @@ from skmultireduce._validation import Rows, read_X
 
 __all__ = ["MultiLabelMLPClassifier"]
 
-_LOSS_CODES = {
-    "softmax": _kernel.SOFTMAX,
-    "sigmoid": _kernel.SIGMOID,
-    "squared_hinge": _kernel.SQUARED_HINGE,
-}
 _ACTIVATION_CODES = {
     "identity": _kernel.IDENTITY,
     "relu": _kernel.RELU,
@@ -614,7 +609,7 @@ class MultiLabelMLPClassifier(
                     work.curvature,
                     kept,
                     1 / (1 - self.dropout),
-                    _LOSS_CODES[targets.loss],
+                    _linear_kernel.LOSS_CODES[targets.loss],
                     targets.soft_target,
                     begin + first * change,
                     change,
