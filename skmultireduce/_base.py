@@ -438,8 +438,14 @@ class BaseSGDMultiLabel(
             self._forget()
             raise
 
-    def _train(
+    def _train(self, rows: Rows, targets: Targets, *args: Any) -> None:
+        work = self._prepare(rows, targets)
+        with work.threads:
+            self._run_epochs(work, rows, targets, *args)
+
+    def _run_epochs(
         self,
+        work: Any,
         rows: Rows,
         targets: Targets,
         n_epochs: int,
@@ -447,7 +453,6 @@ class BaseSGDMultiLabel(
         X: Any,
         y: Any,
     ) -> None:
-        work = self._prepare(rows, targets)
         n_used = float(targets.row_share.sum())
         progress = self._begin_run()
         context = self._init_callback_context(max_subtasks=n_epochs)

@@ -141,8 +141,10 @@ def read_X(  # noqa: N802
 
 def to_rows(X: Any) -> Rows:
     """`Rows` of a validated dense C-ordered array or CSR matrix."""
+    # The compiler may take numbers to lie at multiples of their size, as they do but in
+    # views of files and messages.
     if not sp.issparse(X):
-        return Rows(X.reshape(-1), _NO_INDEX, _NO_OFFSET, X.shape)
+        return Rows(np.require(X, requirements="CAE").reshape(-1), _NO_INDEX, _NO_OFFSET, X.shape)
     if not X.has_canonical_format:
         # Sorted, without duplicates: results then do not depend on the container that X
         # came in. On a copy, the caller's matrix stays as it is.
@@ -152,9 +154,9 @@ def to_rows(X: Any) -> Rows:
     nnz = int(X.indptr[-1])
     index_dtype = np.int64 if X.indices.dtype.itemsize == 8 else np.int32
     return Rows(
-        np.ascontiguousarray(X.data[:nnz]),
-        np.ascontiguousarray(X.indices[:nnz], dtype=index_dtype),
-        X.indptr.astype(np.int64, copy=False),
+        np.require(X.data[:nnz], requirements="CAE"),
+        np.require(X.indices[:nnz], dtype=index_dtype, requirements="CAE"),
+        np.require(X.indptr, dtype=np.int64, requirements="CAE"),
         X.shape,
     )
 

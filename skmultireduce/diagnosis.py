@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._cutoff import best_jaccard
 from ._label_sets import LabelSets, read_labels
+from ._sparse import check_sparse
 from ._validation import indexable_rows
 
 __all__ = ["Diagnosis", "diagnose"]
@@ -222,6 +223,7 @@ def _from_labels(sets: LabelSets, sizes: np.ndarray) -> dict[str, Any]:
 def _from_scores(
     estimator: Any, X: Any, y: Any, sets: LabelSets, sizes: np.ndarray, cv: Any
 ) -> dict[str, Any]:
+    check_sparse(X, "X")
     try:
         check_is_fitted(estimator)
         parts = [(estimator, np.arange(sets.n_rows))]

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._naming import naming
+from ._sparse import check_sparse
 
 __all__ = ["Contribution", "FeatureWeight", "TopFeaturesDisplay", "explain_row", "top_features"]
 
@@ -213,7 +214,8 @@ def explain_row(
     Raises
     ------
     ValueError
-        If the estimator is not linear, if `x` is not one row, or names do not fit.
+        If the estimator is not linear, if `x` is not one row or is a corrupt sparse matrix,
+        or names do not fit.
 
     See Also
     --------
@@ -635,6 +637,7 @@ def _as_one_row(x: Any) -> Any:
     if isinstance(x, str | bytes | dict):
         return [x]
     if sp.issparse(x):
+        check_sparse(x, "x")
         x = x.reshape(1, -1).tocsr() if x.ndim == 1 else x
     elif hasattr(x, "to_frame") and (len(x) > 1 or x.dtype.kind in "biuf"):
         x = x.to_frame().T.infer_objects()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,15 +18,10 @@ from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._label_sets import LabelSets
 from skmultireduce._targets import ONE_VS_REST, SMOOTHNESS, Targets
+from skmultireduce._threads import Threads
 from skmultireduce._validation import Rows
 
 __all__ = ["MultiLabelSGDClassifier"]
-
-_LOSS_CODES = {
-    "softmax": _kernel.SOFTMAX,
-    "sigmoid": _kernel.SIGMOID,
-    "squared_hinge": _kernel.SQUARED_HINGE,
-}
 
 # alpha="auto" is the penalty of a C of this size, alpha = 1 / (C n) on rows of unit norm.
 _AUTO_C = {"softmax": 10.0, "sigmoid": 5.0, "squared_hinge": 0.25}
@@ -75,7 +69,7 @@ class _Work:
     max_step: np.ndarray
     buffers: list[np.ndarray]
     losses: list[np.ndarray]
-    pool: ThreadPoolExecutor | None
+    threads: Threads
 
 
 class MultiLabelSGDClassifier(BaseSGDMultiLabel):
@@ -366,12 +360,11 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             buffers.append(buffer)
             # Cache lines apart, or threads would take them from each other.
             losses.append(aligned_zeros((n_groups + 8,), np.float64))
-        n_threads = min(self._n_threads(), len(self._widths))
         return _Work(
             max_step=max_step,
             buffers=buffers,
             losses=losses,
-            pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
+            threads=Threads(min(self._n_threads(), len(self._widths))),
         )
 
     def _epoch(
@@ -408,7 +401,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 targets.label_weight,
                 targets.row_weight,
                 work.max_step,
-                _LOSS_CODES[targets.loss],
+                _kernel.LOSS_CODES[targets.loss],
                 targets.soft_target,
                 # The middle of each row's interval.
                 begin - change / 2,
@@ -421,7 +414,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 work.losses[number],
             )
 
-        list((work.pool.map if work.pool else map)(run, range(len(panels))))
+        work.threads.each(run, len(panels))
         self._scale = scales[0]
         # Each entry is of one panel: the sum does not depend on their number.
         return float(np.sum(work.losses, axis=0).sum())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -23,15 +22,11 @@ from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
 from skmultireduce._sampling import LabelSampler, find_candidates, inclusion_probabilities
 from skmultireduce._targets import SMOOTHNESS, Targets
+from skmultireduce._threads import Threads
 from skmultireduce._validation import Rows, read_X
 
 __all__ = ["MultiLabelMLPClassifier"]
 
-_LOSS_CODES = {
-    "softmax": _kernel.SOFTMAX,
-    "sigmoid": _kernel.SIGMOID,
-    "squared_hinge": _kernel.SQUARED_HINGE,
-}
 _ACTIVATION_CODES = {
     "identity": _kernel.IDENTITY,
     "relu": _kernel.RELU,
@@ -88,8 +83,7 @@ class _Work:
     row_factor: np.ndarray
     curvature: np.ndarray
     loss: np.ndarray
-    n_threads: int
-    pool: ThreadPoolExecutor | None
+    threads: Threads
     # Columns of scores, and the arrays that the kernel works in for so many.
     n_columns: int
     buffers: tuple[np.ndarray, ...]
@@ -584,8 +578,7 @@ class MultiLabelMLPClassifier(
             row_factor=self._row_factors(rows, 0, rows.shape[0]),
             curvature=(SMOOTHNESS[targets.loss] * targets.total_weight()).astype(self.dtype),
             loss=np.zeros(-(-n_labels // _kernel.LABEL_GROUP)),
-            n_threads=n_threads,
-            pool=ThreadPoolExecutor(n_threads) if n_threads > 1 else None,
+            threads=Threads(n_threads),
             n_columns=n_columns,
             buffers=self._buffers(n_columns, n_threads),
             sampler=LabelSampler(self._inclusion) if sampled else None,
@@ -654,7 +647,7 @@ class MultiLabelMLPClassifier(
         )
         if found.most > work.n_columns:
             work.n_columns = found.most
-            work.buffers = self._buffers(work.n_columns, work.n_threads)
+            work.buffers = self._buffers(work.n_columns, work.threads.n_threads)
         return (
             found.start,
             found.n_shared,
@@ -722,7 +715,7 @@ class MultiLabelMLPClassifier(
                     work.curvature,
                     kept,
                     1 / (1 - self.dropout),
-                    _LOSS_CODES[targets.loss],
+                    _linear_kernel.LOSS_CODES[targets.loss],
                     targets.soft_target,
                     begin + first * change,
                     change,
@@ -735,16 +728,13 @@ class MultiLabelMLPClassifier(
                     _LARGEST_CHANGE,
                     *sample,
                     thread,
-                    work.n_threads,
+                    work.threads.n_threads,
                     barrier,
                     *work.buffers,
                     work.loss,
                 )
 
-            if work.pool is None:
-                run(0)
-            else:
-                list(work.pool.map(run, range(work.n_threads)))
+            work.threads.together(run)
         if work.sampler is not None and self.alpha_ > 0:
             # The penalty of labels since they were candidates last.
             left = np.exp(work.decayed[-1] - work.decayed[:-1])

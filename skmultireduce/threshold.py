@@ -74,10 +74,11 @@ _N_CURVE_POINTS = 1000
 
 
 def _estimator_scores(
-    estimator: Any, X: Any, method: str, never: np.ndarray | None = None
+    estimator: Any, X: Any, method: str, n_labels: int, never: np.ndarray | None = None
 ) -> np.ndarray:
     """Scores of shape (n_samples, n_labels) from any of scikit-learn's multi-label shapes.
 
+    Other shapes are refused: the columns of the scores are those of the predictions.
     Decision values of the labels in `never` become ``-inf``: for a label without positives
     OneVsRestClassifier says 0, which is above the decision values of most true labels.
     """
@@ -103,28 +104,20 @@ def _estimator_scores(
                 )
         scores = np.stack(columns, axis=1)
     scores = np.asarray(scores)
-    if scores.ndim != 2:
+    if scores.shape != (_num_samples(X), n_labels):
+        remedy = "Fit the estimator on a y with the same columns."
+        if n_labels == 1:
+            remedy = "Pass 1-D y for a single label."
         raise ValueError(
-            f"{type(estimator).__name__}.{method} gives an array of shape {scores.shape}; "
-            "(n_samples, n_labels) is needed."
+            f"{type(estimator).__name__}.{method} gives scores of shape {scores.shape} for "
+            f"{_num_samples(X)} rows, but y has {n_labels} labels. {remedy}"
         )
     dtype = np.float32 if scores.dtype == np.float32 else np.float64
     if never is None or not never.any() or method == "predict_proba":
         return np.ascontiguousarray(scores, dtype=dtype)
-    if scores.shape[1] != len(never):
-        raise _wrong_shape(estimator, method, scores, len(scores), len(never))
     out = np.array(scores, dtype=dtype, order="C")
     out[:, never] = -np.inf
     return out
-
-
-def _wrong_shape(
-    estimator: Any, method: str, scores: np.ndarray, n_rows: int, n_labels: int
-) -> ValueError:
-    return ValueError(
-        f"{type(estimator).__name__}.{method} gives scores of shape {scores.shape} for {n_rows} "
-        f"rows, but y has {n_labels} labels. Fit the estimator on a y with the same columns."
-    )
 
 
 def _score_blocks(
@@ -156,9 +149,7 @@ def _score_blocks(
             index = index if rows is None else rows[index]
             part = X if len(index) == _num_samples(X) and rows is None else None
             part = _safe_indexing(X, index) if part is None else part
-            scores = _estimator_scores(estimator, part, method, never)
-            if scores.shape != (len(index), n_labels):
-                raise _wrong_shape(estimator, method, scores, len(index), n_labels)
+            scores = _estimator_scores(estimator, part, method, n_labels, never)
             step = max(1, 2**20 // max(1, n_labels * scores.itemsize))
             for start in range(0, len(index), step):
                 piece = scores[start : start + step]
@@ -308,7 +299,9 @@ class _BaseThreshold(
         for block in blocks or [slice(0, n_rows)]:
             whole = len(blocks) < 2
             part = X if whole else _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = _estimator_scores(self.estimator_, part, self._response_method, self._never)
+            scores = _estimator_scores(
+                self.estimator_, part, self._response_method, n_labels, self._never
+            )
             mapped = self._score_map.mapped(scores, self._log_prior)
             yield mapped, mapped > self._cutoff.astype(mapped.dtype)
 
@@ -399,7 +392,7 @@ class _BaseThreshold(
         check_is_fitted(self, "estimator_")
         if self._target.kind == "multiclass":
             return self.estimator_.predict_proba(X)
-        return _estimator_scores(self.estimator_, X, "predict_proba")
+        return _estimator_scores(self.estimator_, X, "predict_proba", self._target.n_labels)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -16,6 +16,8 @@ import scipy.sparse as sp
 from registry import INSTANCES
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
@@ -76,6 +78,7 @@ def answers(model, rows):
     """Everything that a fitted model says."""
     out = {"predict": model.predict(rows)}
     if sp.issparse(out["predict"]):
+        out["predict"].check_format(full_check=True)
         out["predict"] = out["predict"].toarray()
     for name in ("predict_proba", "decision_function"):
         if hasattr(model, name):
@@ -406,6 +409,13 @@ def test_diagnosis_on_hostile_x(case):
         lambda: diagnose(model, bad, Y).jaccard_regret_bound,
         expected=diagnose(model, X, Y).jaccard_regret_bound,
     )
+
+
+def test_diagnosis_of_a_fitted_model_on_corrupt_x():
+    # A classifier of scikit-learn, which does not look at the buffers itself.
+    model = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
+    with hostile.time_limit(), pytest.raises(ValueError, match="X is a corrupt sparse matrix"):
+        diagnose(model, hostile._corrupt(X, "large"), Y)
 
 
 BAD_ROWS = {

@@ -12,7 +12,7 @@ import skmultireduce
 PACKAGE = Path(skmultireduce.__file__).parent
 LAYERS = [
     {"_kernels"},
-    {"_naming", "_sparse", "_state",
+    {"_naming", "_sparse", "_state", "_threads",
      "_label_sets", "_validation", "_sampling", "_schedule", "_cutoff", "_targets", "_stratify",
      "_ranking_metrics", "_fmeasure", "_fasttext_format", "_block_readers",
      "_python_imports", "_label_set_laws"},

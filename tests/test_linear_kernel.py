@@ -17,11 +17,6 @@ from skmultireduce._validation import to_rows
 
 FORMS = [(reduction, "log_loss") for reduction in REDUCTIONS]
 FORMS += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
-CODES = {
-    "softmax": kernel.SOFTMAX,
-    "sigmoid": kernel.SIGMOID,
-    "squared_hinge": kernel.SQUARED_HINGE,
-}
 
 
 def run_epoch(
@@ -42,8 +37,8 @@ def run_epoch(
         kernel.sgd_epoch(
             panel, b, scale, rows.data, rows.indices, rows.indptr, order, *shown,
             targets.label_sets.indices, targets.label_weight, targets.row_weight, max_step,
-            CODES[targets.loss], targets.soft_target, eta, -0.001, alpha, rate, first, last,
-            buffers, loss,
+            kernel.LOSS_CODES[targets.loss], targets.soft_target, eta, -0.001, alpha, rate,
+            first, last, buffers, loss,
         )  # fmt: skip
         assert np.all(panel[:, last - first :] == 0)
         trained.append(panel[:, : last - first] * dtype.type(scale[0]))

@@ -9,17 +9,13 @@ import scipy.sparse as sp
 
 from skmultireduce import _reference_mlp
 from skmultireduce._kernels import mlp as kernel
+from skmultireduce._kernels.linear import LOSS_CODES
 from skmultireduce._label_sets import read_labels
 from skmultireduce._reference import row_loss, to_dense
 from skmultireduce._sampling import LabelSampler, find_candidates
 from skmultireduce._targets import SMOOTHNESS, Targets
 from skmultireduce._validation import to_rows
 
-LOSSES = {
-    "softmax": kernel.SOFTMAX,
-    "sigmoid": kernel.SIGMOID,
-    "squared_hinge": kernel.SQUARED_HINGE,
-}
 ACTIVATIONS = {"identity": kernel.IDENTITY, "relu": kernel.RELU, "tanh": kernel.TANH}
 RATES = {
     "alpha": 0.01,
@@ -165,7 +161,7 @@ class Problem:
                 self.rows.data, self.rows.indices, self.rows.indptr, self.row_factor,
                 self.order, *self.shown, self.targets.label_sets.indices,
                 self.targets.label_weight, self.targets.row_weight, self.curvature,
-                self.kept, self.kept_factor, LOSSES[self.targets.loss],
+                self.kept, self.kept_factor, LOSS_CODES[self.targets.loss],
                 self.targets.soft_target, eta, eta_change, rates["alpha"],
                 rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
                 rates["intercept_rate"], rates["largest_step"], rates["largest_change"],

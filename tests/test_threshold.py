@@ -402,5 +402,14 @@ def test_relative_needs_scores_that_are_not_negative():
         ThresholdedMultiLabel(Scores().fit(scores, y), cv="prefit").fit(scores, y[:, :3])
 
 
+def test_two_columns_of_scores_for_one_label_are_refused():
+    X, y = np.arange(6.0).reshape(-1, 1), sp.csr_array([[0], [1], [0], [1], [1], [0]])
+    model = FixedThresholdMultiLabel(logistic()).fit(X, y)
+    # Predictions would have a label beyond y's only one.
+    for method in (model.predict, model.predict_proba):
+        with pytest.raises(ValueError, match="Pass 1-D y for a single label"):
+            method(X)
+
+
 def test_html_shows_the_inner_estimator():
     assert "LogisticRegression" in ThresholdedMultiLabel(logistic())._repr_html_()

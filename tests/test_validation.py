@@ -110,3 +110,26 @@ def test_take_rows(container):
     taken = take_rows(container(X), np.array([2, 0]))
     taken = taken.toarray() if sp.issparse(taken) else np.asarray(taken)
     np.testing.assert_array_equal(taken, X[[2, 0]])
+
+
+def shifted(array):
+    """The same numbers, at addresses that are no multiples of their size."""
+    memory = np.frombuffer(b"\0" + array.tobytes(), dtype=np.uint8)
+    return memory[1:].view(array.dtype).reshape(array.shape)
+
+
+def test_kernels_get_aligned_numbers():
+    csr = sp.csr_array(X)
+    parts = shifted(csr.data), shifted(csr.indices), shifted(csr.indptr)
+    for rows in (
+        to_rows(shifted(X)),
+        to_rows(sp.csr_array(parts, shape=X.shape)),
+        read(shifted(X)),
+    ):
+        for part in (rows.data, rows.indices, rows.indptr):
+            assert part.flags.aligned
+            assert part.flags.c_contiguous
+        np.testing.assert_array_equal(rows.squared_norms(), (X**2).sum(axis=1))
+    # Without need there is no copy.
+    assert np.shares_memory(to_rows(X).data, X)
+    assert np.shares_memory(to_rows(csr).data, csr.data)

@@ -12,7 +12,8 @@ cp -r setup.py pyproject.toml LICENSE skmultireduce tests "$work/"
 cd "$work"
 if [ $# -eq 0 ]; then
     set -- tests/test_linear_kernel.py tests/test_linear.py tests/test_cutoff.py \
-        tests/test_model_selection.py tests/test_offsets.py
+        tests/test_model_selection.py tests/test_offsets.py tests/test_hostile.py \
+        tests/test_neural.py tests/test_threads.py
     [ ! -f tests/test_mlp_kernel.py ] || set -- "$@" tests/test_mlp_kernel.py
 fi
 export OMP_NUM_THREADS=1

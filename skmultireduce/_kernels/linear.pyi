@@ -1,9 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-SOFTMAX: int
-SIGMOID: int
-SQUARED_HINGE: int
+LOSS_CODES: dict[str, int]
 LABEL_GROUP: int
 
 def sgd_epoch(

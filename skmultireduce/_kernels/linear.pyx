@@ -41,6 +41,9 @@ from libc.stdint cimport int32_t, int64_t
 
 from skmultireduce._kernels.losses cimport (
     GROUP,
+    SIGMOID,
+    SOFTMAX,
+    SQUARED_HINGE,
     collect_loss,
     rows_per_logarithm,
     sigmoid_row,
@@ -60,10 +63,8 @@ from skmultireduce._kernels.simd cimport (
     update,
 )
 
-# Codes of the losses.
-SOFTMAX = 0
-SIGMOID = 1
-SQUARED_HINGE = 2
+# Codes of the losses, for all kernels.
+LOSS_CODES = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "squared_hinge": SQUARED_HINGE}
 
 # Threads take blocks of labels whose bounds are multiples of this.
 LABEL_GROUP = GROUP
@@ -74,8 +75,6 @@ ctypedef fused offset:
     int64_t
 
 cdef enum:
-    _SOFTMAX = 0
-    _SIGMOID = 1
     # Visits ahead at which what leads to a row of X is fetched, and the row itself.
     _FAR = 8
     _NEAR = 4
@@ -130,7 +129,8 @@ def sgd_epoch(
         the loss is the softmax one.
     max_step : array of shape (n_rows,)
         Bound of each row's step.
-    loss_code : {SOFTMAX, SIGMOID, SQUARED_HINGE}
+    loss_code : int
+        Of LOSS_CODES.
     soft_target : bool
         Whether a row's labels have the target 1/S (the binary losses).
     eta, eta_change : float
@@ -191,7 +191,7 @@ def sgd_epoch(
             n_labels = label_stop[row] - label
             weight = 1 if row_weights is NULL else row_weights[row]
             eta += eta_change
-            if weight == 0 or (loss_code == _SOFTMAX and n_labels == 0):
+            if weight == 0 or (loss_code == SOFTMAX and n_labels == 0):
                 continue
             if dense:
                 start = row * n_features
@@ -209,12 +209,12 @@ def sgd_epoch(
                 <real>s, &intercept[first_label])
 
             factor = weight
-            if loss_code == _SOFTMAX:
+            if loss_code == SOFTMAX:
                 loss[0] += softmax_row(
                     z, last_label, &labels[label], pair_weights, n_labels, weight, &factor)
             else:
                 target = 1.0 / n_labels if soft_target and n_labels else 1.0
-                if loss_code == _SIGMOID:
+                if loss_code == SIGMOID:
                     sigmoid_row(
                         z, first_label, last_label, &labels[label] if n_labels else NULL,
                         pair_weights, n_labels, target, weight, product, sum_, &loss[0])
@@ -244,7 +244,7 @@ def sgd_epoch(
                     for k in range(n_features):
                         scale(w + k * stride, width, <real>s)
                     s = 1
-        if loss_code != _SOFTMAX:
+        if loss_code != SOFTMAX:
             collect_loss(product, sum_, first_label, last_label, 1, &loss[0])
     # Threads with other blocks of labels end with the same number.
     weight_scale[0] = s

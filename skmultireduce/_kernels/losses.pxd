@@ -17,6 +17,12 @@ from skmultireduce._kernels.simd cimport real, sigmoid, softmax, squared_hinge
 cdef enum:
     GROUP = 16
 
+# Codes of the losses.
+cdef enum:
+    SOFTMAX = 0
+    SIGMOID = 1
+    SQUARED_HINGE = 2
+
 
 cdef inline int rows_per_logarithm(real* like) noexcept nogil:
     # Factors are at most 2, and 16 labels of so many rows stay below the largest number.

@@ -1,8 +1,5 @@
 import numpy as np
 
-SOFTMAX: int
-SIGMOID: int
-SQUARED_HINGE: int
 IDENTITY: int
 RELU: int
 TANH: int

@@ -43,6 +43,8 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 from skmultireduce._kernels.candidates cimport candidate_row, gather, scatter
 from skmultireduce._kernels.losses cimport (
     GROUP,
+    SIGMOID,
+    SOFTMAX,
     collect_loss,
     rows_per_logarithm,
     sigmoid_row,
@@ -51,16 +53,11 @@ from skmultireduce._kernels.losses cimport (
 )
 from skmultireduce._kernels.simd cimport column, forward, real, scale, subtract, update
 
-SOFTMAX = 0
-SIGMOID = 1
-SQUARED_HINGE = 2
 IDENTITY = 0
 RELU = 1
 TANH = 2
 
 cdef enum:
-    _SOFTMAX = 0
-    _SIGMOID = 1
     _RELU = 1
     _TANH = 2
     # Labels that one product takes; a multiple of GROUP.
@@ -357,7 +354,7 @@ def mlp_epoch(
 ):
     cdef:
         bint dense = indptr.shape[0] == 0
-        bint softmax = loss_code == _SOFTMAX
+        bint softmax = loss_code == SOFTMAX
         bint weighted = row_weight.shape[0] > 0
         bint backward
         int64_t batch_size = scores.shape[1]
@@ -404,7 +401,7 @@ def mlp_epoch(
         const real* x = &data[0] if data.shape[0] else NULL
         const column* row_columns
         const column* columns = &indices[0] if indices.shape[0] else NULL
-        const int64_t* offsets = NULL if dense else &indptr[0]
+        const int64_t* offsets = &indptr[0] if indptr.shape[0] else NULL
         const real* weights = &label_weight[0] if label_weight.shape[0] else NULL
         const real* row_weights = &row_weight[0] if weighted else NULL
         const real* row_factors = &row_factor[0] if row_factor.shape[0] else NULL
@@ -577,7 +574,7 @@ def mlp_epoch(
                         if weights is not NULL:
                             pair_weights = weights + label
                         target = 1.0 / n_of_row if soft_target and n_of_row else 1.0
-                        if loss_code == _SIGMOID:
+                        if loss_code == SIGMOID:
                             sigmoid_row(
                                 G + i * stride, first, last,
                                 &labels[label] if n_of_row else NULL, pair_weights, n_of_row,

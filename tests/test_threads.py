@@ -1,0 +1,116 @@
+"""Threads of a training: all at once or none, and gone when it ends."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
+from skmultireduce._threads import Threads
+
+
+@pytest.fixture(autouse=True)
+def none_left():
+    """No test leaves a thread."""
+    before = threading.enumerate()
+    yield
+    assert threading.enumerate() == before
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_each_number_once(n_threads):
+    seen = []
+    with Threads(n_threads) as threads:
+        threads.each(seen.append, 7)
+        threads.each(seen.append, 0)
+    assert sorted(seen) == list(range(7))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_together_they_meet(n_threads):
+    barrier = threading.Barrier(n_threads)
+    seen = []
+
+    def meet(thread):
+        barrier.wait(timeout=60)
+        seen.append(thread)
+
+    with Threads(n_threads) as threads:
+        for _ in range(3):
+            threads.together(meet)
+    assert sorted(seen) == sorted(3 * list(range(n_threads)))
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("method", ["each", "together"])
+def test_errors_are_raised(n_threads, method):
+    def fail(thread):
+        raise KeyError(thread)
+
+    arguments = (fail, 4) if method == "each" else (fail,)
+    with Threads(n_threads) as threads, pytest.raises(KeyError):
+        getattr(threads, method)(*arguments)
+
+
+@pytest.mark.parametrize("started", [0, 1, 2])
+def test_none_begins_if_one_cannot_be_had(monkeypatch, started):
+    start, calls, seen = threading.Thread.start, [], []
+
+    def limited(thread):
+        calls.append(thread)
+        if len(calls) > started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with Threads(3) as threads:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", limited)
+            with pytest.raises(RuntimeError, match="can't start"):
+                threads.together(seen.append)
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            threads.together(seen.append)
+    assert seen == []
+
+
+class Stop:
+    """Raises after an epoch."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name == "epoch":
+            names = [thread.name for thread in threading.enumerate()]
+            assert any("ThreadPoolExecutor" in name for name in names), "none to leave behind"
+            raise self.error
+
+
+MODELS = [
+    MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2, max_iter=2),
+    MultiLabelMLPClassifier(embedding_dim=8, n_jobs=2, max_iter=2),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_no_thread_outlives_a_fit(model, error):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
+    before = threading.enumerate()
+    if error is None:
+        model.set_callbacks().fit(X, y)
+        return
+    # The traceback keeps all that the fit had in hand.
+    with pytest.raises(error) as caught:
+        model.set_callbacks(Stop(error)).fit(X, y)
+    assert caught.tb is not None
+    assert threading.enumerate() == before
