@@ -88,6 +88,19 @@ OPTIONS = [
 ]
 
 
+SAMPLED = {"n_sampled_labels": 2, "alpha": 1e-3}
+
+
+def test_one_block_is_fit_for_a_sampled_softmax():
+    model = clone(MODELS[1]).set_params(**SAMPLED)
+    for weight in (None, WEIGHT):
+        streamed = clone(model).fit_stream(blocks_of(weight=weight))
+        assert bits(streamed) == bits(clone(model).fit(X, Y, weight))
+    # What the samples depend on is of all blocks.
+    parts = clone(model).fit_stream(blocks_of(40, 90))
+    np.testing.assert_allclose(parts._inclusion, clone(model).fit(X, Y)._inclusion, rtol=1e-12)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
