@@ -390,13 +390,13 @@ def markdown(results: dict) -> str:
                     _number(row["compute_h"]),
                     _number(row["disk_h"]),
                     _number(row["network_h"]),
-                    _number(max(row["compute_h"], row["disk_h"]) + row["network_h"]),
+                    _number(row["compute_h"] + row["disk_h"] + row["network_h"]),
                 ]
                 for row in results["predictions"]
             ],
         ),
-        "Reading goes on while rows are trained on. Hours of what does not fit in memory are "
-        "what it would take if it did.",
+        "A block is read, then trained on. Hours of what does not fit in memory are what it "
+        "would take if it did.",
         "",
     ]
     return "\n".join(lines)

@@ -21,6 +21,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from conftest import best_micro_jaccard, random_problem
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
+from skmultireduce._sampling import find_candidates
 from skmultireduce._targets import REDUCTIONS
 from skmultireduce.datasets import FastTextBlocks
 
@@ -99,6 +100,23 @@ def test_one_block_is_fit_for_a_sampled_softmax():
     # What the samples depend on is of all blocks.
     parts = clone(model).fit_stream(blocks_of(40, 90))
     np.testing.assert_allclose(parts._inclusion, clone(model).fit(X, Y)._inclusion, rtol=1e-12)
+
+
+def test_samples_of_a_stream_go_by_the_row_in_the_epoch(monkeypatch):
+    first_rows = []
+
+    def record(*args, first_row, **options):
+        first_rows.append(first_row)
+        return find_candidates(*args, first_row=first_row, **options)
+
+    monkeypatch.setattr("skmultireduce.neural.find_candidates", record)
+    model = clone(MODELS[1]).set_params(**SAMPLED, warm_start=True)
+    parts = blocks_of(30, 90)
+    whole = clone(model).fit_stream(parts)
+    assert first_rows[:4] == [0, 30, 90, 0]
+    stopped = clone(model).set_callbacks(Hook(lambda _, __, calls: calls == 2)).fit_stream(parts)
+    assert stopped.t_ < whole.t_
+    assert bits(stopped.set_callbacks().fit_stream(parts)) == bits(whole)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
