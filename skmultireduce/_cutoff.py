@@ -38,6 +38,7 @@ __all__ = [
     "InfeasibleError",
     "Pool",
     "ScoreMap",
+    "add_up",
     "array_blocks",
     "best_jaccard",
     "count_ratio",
@@ -83,6 +84,30 @@ class Pool:
     label_sets: LabelSets
     weight: np.ndarray | None = None
     log_prior: np.ndarray | None = None
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels."""
+        return self.label_sets.n_labels
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows have weights."""
+        return self.weight is not None
+
+    def counts(self) -> np.ndarray:
+        """Number of rows of each label."""
+        return self.label_sets.counts()
+
+    def accumulate(self, jobs: list[tuple[ScoreMap, Any]]) -> list[Any]:
+        """One pass over the scores, mapped, into an accumulator for each map."""
+        for rows, scores in self.blocks():
+            sets = self.label_sets.take(np.arange(rows.start, rows.stop))
+            weight = None if self.weight is None else self.weight[rows]
+            memo: dict = {}
+            for score_map, accumulator in jobs:
+                accumulator.add(score_map(scores, self.log_prior, memo), sets, weight)
+        return [accumulator for _, accumulator in jobs]
 
 
 @dataclass(frozen=True)
@@ -481,14 +506,12 @@ class Events:
 # --- passes -----------------------------------------------------------------------------
 
 
-def _pass_over(pool: Pool, jobs: list[tuple[ScoreMap, Any]]) -> list[Any]:
-    for rows, scores in pool.blocks():
-        sets = pool.label_sets.take(np.arange(rows.start, rows.stop))
-        weight = None if pool.weight is None else pool.weight[rows]
-        memo: dict = {}
-        for score_map, accumulator in jobs:
-            accumulator.add(score_map(scores, pool.log_prior, memo), sets, weight)
-    return [accumulator for _, accumulator in jobs]
+def add_up(accumulators: list[list[Any]]) -> list[Any]:
+    """Accumulators of each map, added up over pools in their order."""
+    merged = accumulators[0]
+    for other in accumulators[1:]:
+        merged = [a + b for a, b in zip(merged, other, strict=True)]
+    return merged
 
 
 def _run(
@@ -496,12 +519,9 @@ def _run(
 ) -> list[Any]:
     """One pass over all pools; the accumulator of each map, merged over the pools."""
     results = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_pass_over)(pool, [(m, make(i)) for i, m in enumerate(maps)]) for pool in pools
+        delayed(pool.accumulate)([(m, make(i)) for i, m in enumerate(maps)]) for pool in pools
     )
-    merged = results[0]
-    for other in results[1:]:
-        merged = [a + b for a, b in zip(merged, other, strict=True)]
-    return merged
+    return add_up(results)
 
 
 # --- one cutoff for all: micro ----------------------------------------------------------
@@ -653,7 +673,7 @@ def _search_macro_one(
     constraint: dict,
     n_jobs: int | None,
 ) -> tuple[float, Any]:
-    n_labels = pools[0].label_sets.n_labels
+    n_labels = pools[0].n_labels
     candidates = histogram.candidates()
     n_edges = int(min(4096, max(64, 2**21 // n_labels), len(candidates.keys)))
     picked = np.unique(np.linspace(0, len(candidates.keys) - 1, n_edges).astype(np.int64))
@@ -705,7 +725,7 @@ def _label_counts(
     n_jobs: int | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count true and false positives (n_labels, n_cuts) and positives (n_labels, 1) at cuts."""
-    n_labels = pools[0].label_sets.n_labels
+    n_labels = pools[0].n_labels
     slots = np.concatenate([np.zeros(1, cuts.dtype), cuts])
     shape = n_labels, len(slots)
     bins = _run(
@@ -833,7 +853,7 @@ def search(
         If no cut satisfies the constraint.
     """
     constraint = constraint or {}
-    weighted = any(pool.weight is not None for pool in pools)
+    weighted = any(pool.weighted for pool in pools)
     many = len(maps) > 1
     histograms = _run(pools, maps, lambda _: Histogram(weighted, many), n_jobs)
     score, index, key = _SEARCHES[average](pools, maps, histograms, metric, constraint, n_jobs)
@@ -901,9 +921,9 @@ def search_labels(
     common : Found or None
         The common cut; None if there are no rare labels.
     """
-    weighted = any(pool.weight is not None for pool in pools)
-    n_labels = pools[0].label_sets.n_labels
-    n_positives = sum(pool.label_sets.counts() for pool in pools)
+    weighted = any(pool.weighted for pool in pools)
+    n_labels = pools[0].n_labels
+    n_positives = sum(pool.counts() for pool in pools)
     rare = n_positives < min_positives
     common = search(pools, [score_map], metric, average, None, n_jobs) if rare.any() else None
     histogram = (
@@ -1138,9 +1158,7 @@ def evaluate(
     cut : Cut
     """
     common = np.ndim(value) == 0
-    values = np.ascontiguousarray(
-        np.broadcast_to(np.asarray(value), (pools[0].label_sets.n_labels,))
-    )
+    values = np.ascontiguousarray(np.broadcast_to(np.asarray(value), (pools[0].n_labels,)))
     sides = _run(pools, [score_map], lambda _: _Sides(values, metric, average), n_jobs)[0]
     a, b, aa, ab, bb, fp = sides.moments
     if average == "macro":
@@ -1195,7 +1213,7 @@ def curve(
         ``thresholds``, ascending: the largest floats below the scores; ``scores``; and the
         micro averages ``precision`` and ``recall``.
     """
-    weighted = any(pool.weight is not None for pool in pools)
+    weighted = any(pool.weighted for pool in pools)
     histogram = _run(pools, [score_map], lambda _: Histogram(weighted), n_jobs)[0]
     every = histogram.candidates()
     chosen = np.arange(len(every.keys) - 1)
@@ -1206,7 +1224,7 @@ def curve(
     if not len(keys):
         none = np.empty(0)
         return {"thresholds": none, "scores": none, "precision": none, "recall": none}
-    n_labels = pools[0].label_sets.n_labels
+    n_labels = pools[0].n_labels
     bins = _run(pools, [score_map], lambda _: PooledBins(keys, weighted), n_jobs)[0]
     counts = every.tp[chosen], bins.at_least()[1:] - every.tp[chosen], every.positives
     if average == "micro":
@@ -1284,7 +1302,7 @@ def search_quantiles(
     values, scores : ndarray of shape (n,)
         The cuts that were tried with the best map, and their metrics.
     """
-    weighted = any(pool.weight is not None for pool in pools)
+    weighted = any(pool.weighted for pool in pools)
     histograms = _run(pools, maps, lambda _: Histogram(weighted, len(maps) > 1), n_jobs)
     best: tuple[Found, np.ndarray, np.ndarray] | None = None
     for i, (score_map, histogram) in enumerate(zip(maps, histograms, strict=True)):

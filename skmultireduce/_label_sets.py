@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
 from skmultireduce._naming import naming
-from skmultireduce._sparse import check_sparse
+from skmultireduce._sparse import check_sparse, stacked_offsets
 
 __all__ = ["LabelSets", "Target", "read_labels"]
 
@@ -76,6 +76,31 @@ class LabelSets:
         pairs = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
         values = None if self.values is None else self.values[pairs]
         return replace(self, indptr=indptr, indices=self.indices[pairs], values=values)
+
+    def part(self, first: int, last: int) -> LabelSets:
+        """Label sets of the rows first:last; shares memory with these."""
+        start, stop = self.indptr[first], self.indptr[last]
+        values = None if self.values is None else self.values[start:stop]
+        return replace(
+            self,
+            indptr=self.indptr[first : last + 1] - start,
+            indices=self.indices[start:stop],
+            values=values,
+        )
+
+    @classmethod
+    def stacked(cls, parts: list[LabelSets]) -> LabelSets:
+        """The label sets of all parts, over the same labels."""
+        values = None
+        if any(part.values is not None for part in parts):
+            ones = [np.ones(len(p.indices)) if p.values is None else p.values for p in parts]
+            values = np.concatenate(ones)
+        return cls(
+            stacked_offsets([part.indptr for part in parts]),
+            np.concatenate([part.indices for part in parts]),
+            parts[0].n_labels,
+            values,
+        )
 
     def to_csr(self, dtype: Any = np.int8) -> sp.csr_array:
         """Indicator matrix of shape (n_rows, n_labels)."""

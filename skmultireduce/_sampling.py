@@ -17,10 +17,14 @@ __all__ = [
     "LabelSampler",
     "draw_labels",
     "find_candidates",
+    "fold_numbers",
     "inclusion_probabilities",
     "row_order",
     "uniforms",
 ]
+
+# Stream of the folds, which no epoch has.
+_FOLDS = -1
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -349,3 +353,39 @@ def find_candidates(
     own[found] = n_sure + place[found] - first_drawn[row_batch[found]]
     own[wanted & ~found] = place_of_private[which]
     return Candidates(start, n_shared, labels, own.astype(np.int32))
+
+
+def fold_numbers(
+    n_rows: int, *, seed: int, n_folds: int = 1, test_size: float | None = None, first_row: int = 0
+) -> np.ndarray:
+    """Fold in which each row is held out.
+
+    A function of the global row number: folds do not depend on how rows are split into
+    parts.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    seed : int
+        In [0, 2**63).
+    n_folds : int, default=1
+        Each `n_folds` neighbouring rows are spread over the folds, in a random order.
+    test_size : float, default=None
+        Instead of `n_folds`: fold 0 is about this share of the rows, -1 the others.
+    first_row : int, default=0
+        Global number of the first row.
+
+    Returns
+    -------
+    fold : ndarray of shape (n_rows,), int64
+    """
+    last = first_row + n_rows
+    if test_size is not None:
+        u = uniforms(seed, _FOLDS, np.arange(first_row, last))
+        return np.where(u < test_size, 0, -1)
+    first_group = first_row // n_folds
+    counter = np.arange(first_group * n_folds, -(-last // n_folds) * n_folds)
+    keys = _hash(seed, _FOLDS, counter).reshape(-1, n_folds)
+    fold = np.argsort(keys, axis=1, kind="stable").ravel()
+    return fold[first_row - first_group * n_folds :][:n_rows]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["check_sparse"]
+__all__ = ["check_sparse", "stacked_offsets"]
 
 
 def check_sparse(matrix: Any, input_name: str) -> None:
@@ -42,6 +42,14 @@ def check_sparse(matrix: Any, input_name: str) -> None:
             f"{input_name} is a corrupt sparse matrix ({matrix.format}, shape={matrix.shape}): "
             f"{fault}. Build it anew from its values and coordinates."
         )
+
+
+def stacked_offsets(offsets: list[np.ndarray]) -> np.ndarray:
+    """Row offsets of CSR matrices one below the other; each starts at 0."""
+    sizes = [np.diff(part) for part in offsets]
+    out = np.zeros(sum(map(len, sizes)) + 1, dtype=np.int64)
+    np.cumsum(np.concatenate(sizes), out=out[1:])
+    return out
 
 
 def _outside(indices: np.ndarray, size: int) -> bool:

@@ -6,7 +6,7 @@ The only module that knows X's containers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from skmultireduce._naming import naming
-from skmultireduce._sparse import check_sparse
+from skmultireduce._sparse import check_sparse, stacked_offsets
 
 __all__ = [
     "Rows",
@@ -75,6 +75,36 @@ class Rows:
         np.cumsum(sizes, out=indptr[1:])
         values = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
         return Rows(self.data[values], self.indices[values], indptr, shape)
+
+    def part(self, first: int, last: int) -> Rows:
+        """The rows first:last; shares memory with these."""
+        if (first, last) == (0, self.shape[0]):
+            return self
+        shape = (last - first, self.shape[1])
+        if self.dense:
+            return replace(self, data=self.data[first * shape[1] : last * shape[1]], shape=shape)
+        start, stop = self.indptr[first], self.indptr[last]
+        return Rows(
+            self.data[start:stop],
+            self.indices[start:stop],
+            self.indptr[first : last + 1] - start,
+            shape,
+        )
+
+    @classmethod
+    def stacked(cls, parts: list[Rows]) -> Rows:
+        """The rows of all parts, all of them dense or all of them sparse."""
+        if len(parts) == 1:
+            return parts[0]
+        indptr = _NO_OFFSET
+        if not parts[0].dense:
+            indptr = stacked_offsets([part.indptr for part in parts])
+        return cls(
+            np.concatenate([part.data for part in parts]),
+            np.concatenate([part.indices for part in parts]),
+            indptr,
+            (sum(part.shape[0] for part in parts), parts[0].shape[1]),
+        )
 
     def squared_norms(self) -> np.ndarray:
         """Squared Euclidean norm of each row, float64."""

@@ -282,14 +282,18 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         """Intercepts of shape (n_labels,)."""
         return self._parameters()[1][: self._n_labels]
 
-    def _allocate(self, n_features: int, n_labels: int) -> None:
+    def _lay_out(self, n_labels: int, n_threads: int) -> None:
+        """Bounds and widths of the panels of labels."""
         group = _kernel.LABEL_GROUP
         n_panels = 1
         if self.reduction in ONE_VS_REST:
-            n_panels = max(1, min(self._n_threads(), n_labels // _LABELS_A_THREAD))
+            n_panels = max(1, min(n_threads, n_labels // _LABELS_A_THREAD))
         bounds = np.linspace(0, -(-n_labels // group), n_panels + 1).astype(int) * group
         self._bounds = np.minimum(bounds, n_labels).tolist()
         self._widths = [padded(n, self.dtype) for n in np.diff(self._bounds).tolist()]
+
+    def _allocate(self, n_features: int, n_labels: int) -> None:
+        self._lay_out(n_labels, self._n_threads())
         stride = sum(self._widths)
         self._weights = aligned_zeros((n_features * stride,), self.dtype)
         self._intercepts = aligned_zeros((stride,), self.dtype)
@@ -355,7 +359,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         buffers, losses = [], []
         for _ in self._widths:
             # Scores, products of the losses' factors, sums of the losses, spare.
-            buffer = aligned_zeros((4, len(self._intercepts)), self.dtype)
+            buffer = aligned_zeros((4, sum(self._widths)), self.dtype)
             buffer[1] = 1
             buffers.append(buffer)
             # Cache lines apart, or threads would take them from each other.
@@ -558,9 +562,13 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             self._pruned = None
         return self
 
-    def _read(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> tuple[Rows, LabelSets]:
-        if self._pruned is not None and not reset:
+    def _check_dense_weights(self) -> None:
+        if self._pruned is not None:
             raise ValueError(
                 "The weights are sparse, which training cannot go on from. Call densify() first."
             )
+
+    def _read(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> tuple[Rows, LabelSets]:
+        if not reset:
+            self._check_dense_weights()
         return super()._read(X, y, reset=reset, classes=classes)

@@ -811,8 +811,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
             ]
             if not splits:
                 raise ValueError("cv gives no splits.")
-            if not self.refit and len(splits) > 1:
-                raise ValueError("When cv has several folds, refit cannot be False.")
+            self._check_refit(len(splits))
 
         self._target = target
         context = self._init_callback_context(
@@ -845,10 +844,16 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self._never = None if prefit else train_sets.counts() == 0
         self._log_prior = None
         if self.strategy == "adjusted":
-            self._log_prior = self.label_log_prior_ = _log_prior(train_sets)
+            self._log_prior = self.label_log_prior_ = _log_prior(
+                train_sets.counts(), train_sets.n_rows
+            )
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _check_refit(self, n_splits: int) -> None:
+        if not self.refit and n_splits > 1:
+            raise ValueError("When cv has several folds, refit cannot be False.")
 
     def _check_combination(self, metric: _Metric) -> None:
         if self.strategy == "per_label":
@@ -928,8 +933,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
         for estimator, (train, test) in zip(fitted, splits, strict=True):
             whole = len(test) == label_sets.n_rows and train is None
             train_sets = label_sets if train is None else label_sets.take(_rows(train))
-            log_prior = _log_prior(train_sets) if self.strategy == "adjusted" else None
-            never = None if train is None else train_sets.counts() == 0
+            counts = train_sets.counts()
+            adjusted = self.strategy == "adjusted"
+            log_prior = _log_prior(counts, train_sets.n_rows) if adjusted else None
+            never = None if train is None else counts == 0
             test = _rows(test)
             pools.append(
                 Pool(
@@ -1164,9 +1171,9 @@ def _rows(index: np.ndarray) -> np.ndarray:
     return np.flatnonzero(index) if index.dtype == bool else index
 
 
-def _log_prior(label_sets: LabelSets) -> np.ndarray:
+def _log_prior(counts: np.ndarray, n_rows: int) -> np.ndarray:
     """Log of the labels' smoothed frequencies."""
-    return np.log((label_sets.counts() + 0.5) / (label_sets.n_rows + 1.0))
+    return np.log((counts + 0.5) / (n_rows + 1.0))
 
 
 def _grid(name: str, given: Any, default: tuple[float, ...]) -> np.ndarray:

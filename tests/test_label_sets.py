@@ -1,5 +1,7 @@
 """Every container of y becomes the same label sets, and predictions look like y."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning
 
-from skmultireduce._label_sets import read_labels
+from skmultireduce._label_sets import LabelSets, read_labels
 
 Y = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
 
@@ -181,3 +183,18 @@ def test_other_labels_than_before():
         read_labels(Y[:, :2], target=target)
     with pytest.raises(ValueError, match="1-D"):
         read_labels([0, 1], target=target)
+
+
+@given(cuts=st.lists(st.integers(0, 4), max_size=3), weighted=st.booleans())
+def test_parts_stack_up_to_the_whole(cuts, weighted):
+    # Weights in the last row alone: the other parts have none.
+    y = Y * np.array([[1.0], [1], [1], [2.5 if weighted else 1]])
+    whole, _ = read_labels(y, allow_weights=True)
+    bounds = [0, *sorted(cuts), 4]
+    again = LabelSets.stacked([whole.part(first, last) for first, last in pairwise(bounds)])
+    for name in ("indptr", "indices", "values"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    ones = LabelSets.stacked([read_labels(Y[:2])[0], read_labels(y[2:], allow_weights=True)[0]])
+    np.testing.assert_array_equal(ones.indices, whole.indices)
+    if weighted:
+        np.testing.assert_array_equal(ones.values, whole.values)

@@ -10,6 +10,7 @@ from skmultireduce._sampling import (
     LabelSampler,
     draw_labels,
     find_candidates,
+    fold_numbers,
     inclusion_probabilities,
     row_order,
     uniforms,
@@ -194,3 +195,30 @@ def test_candidates_are_the_sample_and_the_rows_labels(inclusion, batch_size, n_
         private = np.setdiff1d(shown[rows][has_label], shared)
         np.testing.assert_array_equal(labels[found.n_shared[batch] :], private)
         np.testing.assert_array_equal(labels[found.own[rows][has_label]], shown[rows][has_label])
+
+
+@given(
+    n_rows=st.integers(1, 40),
+    n_folds=st.integers(1, 7),
+    cut=st.integers(0, 40),
+    test_size=st.none() | st.floats(0.1, 0.9),
+)
+def test_fold_of_a_row_depends_on_its_number_alone(n_rows, n_folds, cut, test_size):
+    cut = min(cut, n_rows)
+    options = {"seed": 11, "n_folds": n_folds, "test_size": test_size}
+    whole = fold_numbers(n_rows, **options)
+    parts = [
+        fold_numbers(cut, **options),
+        fold_numbers(n_rows - cut, first_row=cut, **options),
+    ]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+    if test_size is None:
+        sizes = np.bincount(whole, minlength=n_folds)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_parts_of_the_rows_have_orders_of_their_own():
+    first, second = (row_order(50, seed=1, epoch=2, first_row=n) for n in (0, 50))
+    np.testing.assert_array_equal(first, row_order(50, seed=1, epoch=2))
+    np.testing.assert_array_equal(np.sort(second), np.arange(50))
+    assert not np.array_equal(first, second)

@@ -1,5 +1,7 @@
 """Every container of X becomes the same rows."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from skmultireduce._validation import (
+    Rows,
     iter_row_blocks,
     read_sample_weight,
     read_X,
@@ -133,3 +136,17 @@ def test_kernels_get_aligned_numbers():
     # Without need there is no copy.
     assert np.shares_memory(to_rows(X).data, X)
     assert np.shares_memory(to_rows(csr).data, csr.data)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("bounds", [(0, 3), (0, 1, 3), (0, 0, 2, 2, 3)])
+def test_parts_stack_up_to_the_whole(container, bounds):
+    whole = read(container(X))
+    parts = [whole.part(first, last) for first, last in pairwise(bounds)]
+    assert [part.shape for part in parts] == [(b - a, 3) for a, b in pairwise(bounds)]
+    for part, (first, last) in zip(parts, pairwise(bounds), strict=True):
+        np.testing.assert_array_equal(part.data, whole.take(np.arange(first, last)).data)
+    again = Rows.stacked(parts)
+    assert again.shape == whole.shape
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
