@@ -1,6 +1,7 @@
 """Settings of the whole test session, docstring examples included."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,9 @@ from hypothesis import settings
 # Examples are not timed: a busy machine is no failure.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# Cannot be imported without its optional packages.
+collect_ignore = [] if find_spec("distributed") else ["skmultireduce/dask.py"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ LAYERS = [
     {"_base"},
     {"linear", "neural", "reduction", "threshold", "metrics", "model_selection", "datasets",
      "inspection", "diagnosis", "onnx"},
-    {"plotting"},
+    {"plotting", "dask"},
     {"__main__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -74,6 +74,22 @@ def test_optional_packages_are_imported_late():
         # scikit-learn imports rich for its progress bar, if it is there.
         "import sys, sklearn.callback; before = set(sys.modules);"
         "import skmultireduce, skmultireduce.metrics, skmultireduce.plotting;"
-        "assert not {'matplotlib', 'rich', 'skl2onnx'} & (set(sys.modules) - before)"
+        "optional = {'matplotlib', 'rich', 'skl2onnx', 'dask', 'distributed'};"
+        "assert not optional & (set(sys.modules) - before)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_dask_its_module_names_the_extra():
+    code = (
+        "import sys; sys.modules['distributed'] = None\n"
+        "try:\n    import skmultireduce.dask\n"
+        "except ImportError as error:\n    assert 'skmultireduce[dask]' in str(error), error\n"
+        "else:\n    raise AssertionError('imported')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_imports_the_cluster():
+    for path in PACKAGE.glob("*.py"):
+        assert "dask" not in imported(path), path.name
