@@ -40,6 +40,7 @@ from ._sampling import fold_numbers, row_order
 from ._schedule import epoch_steps
 from ._state import forgets_on_error
 from ._targets import Targets, kernel_loss, read_class_weight
+from ._threads import Threads
 from ._validation import Rows, read_sample_weight
 from .linear import MultiLabelSGDClassifier
 from .threshold import (
@@ -389,6 +390,9 @@ class _Rounds:
     and the noise of the average is that of steps as they are. Steps stay within the bound
     of stability of each row.
     """
+
+    # Of the client, which only waits.
+    threads = Threads(1)
 
     def __init__(self, client: Client, model: Any, shards: _Shards, start: dict[str, Any]):
         self.client, self.model, self.shards = client, model, shards
