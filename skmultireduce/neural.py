@@ -777,6 +777,7 @@ class MultiLabelMLPClassifier(
             first,
             last,
             np.empty((_LARGEST_BATCH, n_units), dtype=self.dtype),
+            np.empty((self._widths[-1], _LARGEST_BATCH), dtype=self.dtype),
             np.zeros(self._widths[0], dtype=self.dtype),
             out,
         )

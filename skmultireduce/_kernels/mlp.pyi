@@ -76,6 +76,7 @@ def mlp_scores(
     first_row: int,
     last_row: int,
     layers: np.ndarray,
+    transposed: np.ndarray,
     zeros: np.ndarray,
     out: np.ndarray,
 ) -> None: ...
