@@ -149,6 +149,9 @@ class BaseSGDMultiLabel(
         """Resolve ``eta0="auto"`` and ``alpha="auto"``; see the notes of the estimators."""
         raise NotImplementedError
 
+    def _check_goes_on(self) -> None:
+        """Raise a ValueError if a parameter has changed that the first partial_fit fixed."""
+
     def _prepare(self, rows: Rows, targets: Targets) -> Any:
         """Whatever the epochs of one fit need beside the parameters."""
         raise NotImplementedError
@@ -260,7 +263,8 @@ class BaseSGDMultiLabel(
         `max_iter` calls give the bits of one `fit`. ``learning_rate="linear"`` decays over
         the first `max_iter` calls and then stays at its last mean step; for a long stream
         set `max_iter` to the number of calls, or use ``"invscaling"``. ``"auto"`` values
-        of `eta0` and `alpha` are taken from the first call's rows.
+        of `eta0` and `alpha`, and the probabilities with which a sampled softmax takes
+        labels, are taken from the first call's rows.
 
         Parameters
         ----------
@@ -290,6 +294,8 @@ class BaseSGDMultiLabel(
         sample_weight = read_sample_weight(sample_weight, X)
         if first:
             self._start(rows.shape[1], label_sets.n_labels)
+        else:
+            self._check_goes_on()
         targets = self._build_targets(rows, label_sets, sample_weight)
         if first:
             self._use_sums(self._row_sums(rows, targets), targets.loss)
@@ -316,7 +322,7 @@ class BaseSGDMultiLabel(
                 "label_sampling='cycle' shows every label equally often, which label weights "
                 "in y contradict. Use label_sampling='random', or a y of 0 and 1."
             )
-        rows = read_X(self, X, dtype=self.dtype, reset=reset)
+        rows = read_X(self, X, dtype=self.dtype, reset=True) if reset else self._read_rows(X)
         if rows.shape[0] != label_sets.n_rows:
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: "
@@ -326,6 +332,15 @@ class BaseSGDMultiLabel(
             self._target: Target = target
             self.classes_ = target.classes
         return rows, label_sets
+
+    def _read_rows(self, X: Any) -> Rows:
+        """Rows for the model that there is."""
+        if self._intercepts.dtype != self.dtype:
+            raise ValueError(
+                f"The model was fitted with dtype={str(self._intercepts.dtype)!r}, and dtype is "
+                f"{self.dtype!r} now. Set it back, or fit a new model with warm_start=False."
+            )
+        return read_X(self, X, dtype=self.dtype, reset=False)
 
     def _check_validation(self, X_val: Any, y_val: Any) -> None:
         if (X_val is None) != (y_val is None):
@@ -530,6 +545,7 @@ class BaseSGDMultiLabel(
                 print(f"epoch {self.n_iter_}: validation score {score:.6g}")
             if progress.patience.update(score):
                 progress.best_state = self._copy_state()
+                progress.best_averaged = self._n_averaged
                 self.best_validation_score_ = score
         elif self.tol is not None:
             progress.patience.update(-loss)
@@ -539,6 +555,7 @@ class BaseSGDMultiLabel(
         if progress.best_state is not None:
             for name, value in progress.best_state.items():
                 getattr(self, name)[...] = value
+            self._n_averaged = progress.best_averaged
         self._check_finite(self._checksum())
 
     def _warn_unsettled(self) -> None:
@@ -674,7 +691,7 @@ class BaseSGDMultiLabel(
             classes, of shape (n_samples,): the second class's score less the first's.
         """
         check_is_fitted(self)
-        scores = self._all_scores(read_X(self, X, dtype=self.dtype, reset=False), False)
+        scores = self._all_scores(self._read_rows(X), False)
         if self._target.kind == "multiclass" and scores.shape[1] == 2:
             return scores[:, 1] - scores[:, 0]
         return scores
@@ -697,7 +714,7 @@ class BaseSGDMultiLabel(
             For 1-D y rows sum to 1 in any case.
         """
         check_is_fitted(self)
-        out = self._all_scores(read_X(self, X, dtype=self.dtype, reset=False), True)
+        out = self._all_scores(self._read_rows(X), True)
         if self._target.kind == "multiclass" and self.reduction in ONE_VS_REST:
             out /= out.sum(axis=1, keepdims=True)
         return out
@@ -735,7 +752,7 @@ class BaseSGDMultiLabel(
             In the form of the y of fit: sparse if that was sparse, with its dtype.
         """
         check_is_fitted(self)
-        rows = read_X(self, X, dtype=self.dtype, reset=False)
+        rows = self._read_rows(X)
         n_rows = rows.shape[0]
         if self._target.kind == "multiclass" or self.reduction not in ONE_VS_REST:
             return self._target.to_output(np.arange(n_rows + 1), self._top_labels(rows))

@@ -116,7 +116,10 @@ class Progress:
     patience : Patience
     best_state : dict or None, default=None
         Copy of the parameters of the best epoch.
+    best_averaged : int, default=0
+        Number of epochs of which its means are.
     """
 
     patience: Patience
     best_state: dict[str, Any] | None = None
+    best_averaged: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 __all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "restores_on_error"]
@@ -49,6 +50,10 @@ class VersionedState:
                 f"{STATE_VERSION}). Install skmultireduce {written_by} or later, or fit the "
                 "estimator again."
             )
+        # Parameters that the release which wrote it did not have.
+        for parameter in signature(type(self)).parameters.values():
+            if parameter.default is not parameter.empty:
+                state.setdefault(parameter.name, parameter.default)
         super().__setstate__(state)
 
 

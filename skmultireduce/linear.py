@@ -348,7 +348,29 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     def _intercept_rate(self) -> float:
         return _INTERCEPT_SQUARE * self._mean_square if self.fit_intercept else 0.0
 
+    def _join_panels(self) -> None:
+        """Lay out all labels in one panel: a softmax is over all of them."""
+        old = [
+            (f"{prefix}_weights", f"{prefix}_intercepts")
+            for prefix in ("", *(["_mean"] if self._n_averaged else []))
+        ]
+        joined = []
+        width = padded(self._n_labels, self.dtype)
+        for weights, intercepts in old:
+            panel = aligned_zeros((self.n_features_in_, width), self.dtype)
+            for first, last, part in self._panels(getattr(self, weights)):
+                panel[:, first:last] = part[:, : last - first]
+            offsets = aligned_zeros((width,), self.dtype)
+            offsets[: self._n_labels] = getattr(self, intercepts)[: self._n_labels]
+            joined += [(weights, panel.reshape(-1)), (intercepts, offsets)]
+        for name, value in joined:
+            setattr(self, name, value)
+        self._bounds, self._widths = [0, self._n_labels], [width]
+
     def _prepare(self, rows: Rows, targets: Targets) -> _Work:
+        if targets.softmax and len(self._widths) > 1:
+            # The training before was of another reduction.
+            self._join_panels()
         curvature = targets.total_weight() * (rows.squared_norms() + self._intercept_rate)
         curvature *= SMOOTHNESS[targets.loss]
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)

@@ -23,7 +23,7 @@ from skmultireduce._kernels import mlp as _kernel
 from skmultireduce._sampling import LabelSampler, find_candidates, inclusion_probabilities
 from skmultireduce._targets import SMOOTHNESS, Targets
 from skmultireduce._threads import Threads
-from skmultireduce._validation import Rows, read_X
+from skmultireduce._validation import Rows
 
 __all__ = ["MultiLabelMLPClassifier"]
 
@@ -269,6 +269,12 @@ class MultiLabelMLPClassifier(
         "n_sampled_labels": [Interval(numbers.Integral, 1, None, closed="left"), None],
     }
 
+    # Inclusion probabilities of the labels, for a sampled softmax.
+    _inclusion: np.ndarray | None = None
+
+    # Whether the embeddings have the size that the rows ask for.
+    _has_sizes = True
+
     _STATE = ("_embedding", "_embedding_scale", "_hidden", "_output", "_intercepts")
 
     def __init__(
@@ -452,6 +458,7 @@ class MultiLabelMLPClassifier(
         return given
 
     def _allocate(self, n_features: int, n_labels: int) -> None:
+        self._has_sizes = False
         given = self._given_embeddings(n_features)
         dim = self.embedding_dim if given is None else given.shape[1]
         self._widths = [dim, *self._hidden_widths()]
@@ -513,9 +520,9 @@ class MultiLabelMLPClassifier(
                 if len(factors):
                     values = values * np.repeat(factors, np.diff(rows.indptr))
                 sums["row"] = np.bincount(rows.indices, values, minlength=rows.shape[1])
-        if self.n_sampled_labels is not None and self.n_sampled_labels < len(self._output):
+        if self._sample_size is not None:
             sums["label_mass"] = targets.label_mass()
-        if self.t_ == 0 and self.embedding_init is not None:
+        if not self._has_sizes and self.embedding_init is not None:
             vectors = self._vectors(rows, 0, rows.shape[0])
             sums["vectors"] = float(np.square(vectors).sum(dtype=np.float64))
         return sums
@@ -528,6 +535,7 @@ class MultiLabelMLPClassifier(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler, or set pooling='mean'."
             )
+        self._has_sizes = True
         self._mean_square = square or 1.0
         self._vector_square = 1.0
         if "vectors" in sums:
@@ -541,7 +549,7 @@ class MultiLabelMLPClassifier(
             self._embedding *= 2 * bound * scale
 
     def _set_rates(self, sums: dict[str, Any], loss: str) -> None:
-        if self.t_ == 0:
+        if not self._has_sizes:
             self._set_sizes(sums)
         self.alpha_ = float(self.alpha)
         if self.eta0 == "auto":
@@ -564,13 +572,26 @@ class MultiLabelMLPClassifier(
             self.batch_size_ = int(self.batch_size)
         self._inclusion = None
         if "label_mass" in sums:
-            self._inclusion = inclusion_probabilities(
-                sums["label_mass"], int(self.n_sampled_labels)
+            self._inclusion = inclusion_probabilities(sums["label_mass"], self._sample_size)
+
+    @property
+    def _sample_size(self) -> int | None:
+        """Expected size of the samples of labels; None if all labels are used."""
+        size = self.n_sampled_labels
+        return None if size is None or size >= len(self._output) else int(size)
+
+    def _check_goes_on(self) -> None:
+        size = None if self._inclusion is None else round(self._inclusion.sum())
+        if self._sample_size not in (None, size):
+            raise ValueError(
+                f"n_sampled_labels={self.n_sampled_labels} is another value than in the first "
+                "call of partial_fit, by whose rows the labels are sampled. Set it back, or "
+                "start a new model with fit."
             )
 
     def _prepare(self, rows: Rows, targets: Targets) -> _Work:
         n_labels = len(self._output)
-        sampled = self._inclusion is not None
+        sampled = self._sample_size is not None
         n_columns = int(np.ceil(self._inclusion.sum())) if sampled else n_labels
         n_blocks = -(-n_columns // _kernel.LABEL_BLOCK)
         n_threads = min(self._n_threads(), n_blocks) if _kernel.HAS_THREADS else 1
@@ -817,7 +838,7 @@ class MultiLabelMLPClassifier(
         vectors : ndarray of shape (n_samples, embedding_dim)
         """
         check_is_fitted(self)
-        rows = read_X(self, X, dtype=self.dtype, reset=False)
+        rows = self._read_rows(X)
         return self._vectors(rows, 0, rows.shape[0])
 
     @property

@@ -721,3 +721,36 @@ def test_pruned_weights_are_as_good(bibtex):
         # A cut that is too deep shows.
         cut = best_micro_jaccard(y_test, model.sparsify(density=0.01).predict_proba(X_test))
         assert cut < whole - 0.02
+
+
+def test_reduction_may_change_between_trainings_whatever_n_jobs():
+    X, y = random_problem(7, n_rows=200, n_features=30, n_labels=120)
+    y[:, 0] = 1
+    models = []
+    for n_jobs in (1, 2):
+        model = MultiLabelSGDClassifier(
+            reduction="one_vs_rest", n_jobs=n_jobs, max_iter=2, average=True, random_state=0
+        )
+        model.partial_fit(X, y).set_params(reduction="pick_all_normalized").partial_fit(X, y)
+        models.append(model)
+    assert models[0].loss_curve_ == models[1].loss_curve_
+    np.testing.assert_array_equal(models[0].coef_, models[1].coef_)
+    np.testing.assert_array_equal(models[0].intercept_, models[1].intercept_)
+
+
+@pytest.mark.parametrize("trained_in", ["float32", "float64"])
+def test_another_dtype_than_the_model_has_is_refused(trained_in):
+    X, y = random_problem(7)
+    y[:, 0] = 1
+    model = MultiLabelSGDClassifier(dtype=trained_in, warm_start=True, random_state=0).fit(X, y)
+    expected = model.decision_function(X)
+    model.set_params(dtype={"float32": "float64", "float64": "float32"}[trained_in])
+    for call in (model.predict, model.predict_proba, model.decision_function):
+        with pytest.raises(ValueError, match=f"fitted with dtype='{trained_in}'"):
+            call(X)
+    for train in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="Set it back"):
+            train(X, y)
+    np.testing.assert_array_equal(
+        model.set_params(dtype=trained_in).decision_function(X), expected
+    )

@@ -1,5 +1,6 @@
 """MultiLabelMLPClassifier."""
 
+import copy
 import pickle
 import warnings
 
@@ -194,11 +195,62 @@ def test_sampled_softmax_resumes_and_does_not_depend_on_n_jobs(options):
     stream = small(**options).partial_fit(X, y).partial_fit(X, y)
     stream = pickle.loads(pickle.dumps(stream))
     assert_same_bits(whole, stream.partial_fit(X, y).partial_fit(X, y))
-    stopped = small(early_stopping=True, warm_start=True, **options).fit(X, y)
-    for _ in range(2):
-        stopped = stopped.fit(X, y)
-    again = small(early_stopping=True, warm_start=True, **options).fit(X, y).fit(X, y).fit(X, y)
+    stopped = small(early_stopping=True, warm_start=True, **options)
+    again = clone(stopped).set_params(n_jobs=2)
+    for _ in range(3):
+        stopped = pickle.loads(pickle.dumps(stopped)).fit(X, y)
+        again = again.fit(X, y)
     assert_same_bits(stopped, again)
+
+
+def test_partial_fit_goes_on_with_the_samples_of_its_first_call_or_with_none():
+    X, y = many_labels(200, 400)
+    model = small(n_sampled_labels=10).partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"n_sampled_labels=20.*first call"):
+        model.set_params(n_sampled_labels=20).partial_fit(X, y)
+    for reduction in ("pick_one", "pick_all_normalized", "one_vs_rest"):
+        goes_on = copy.deepcopy(model).set_params(n_sampled_labels=None, reduction=reduction)
+        other = copy.deepcopy(model).set_params(n_sampled_labels=None, reduction=reduction)
+        other._inclusion = None
+        assert_same_bits(goes_on.partial_fit(X, y), other.partial_fit(X, y))
+    full = small().partial_fit(X, y).set_params(n_sampled_labels=10)
+    with pytest.raises(ValueError, match="Set it back"):
+        full.partial_fit(X, y)
+    # Nothing was changed by what was refused.
+    assert full.n_iter_ == 1
+    full.set_params(n_sampled_labels=None).partial_fit(X, y)
+
+
+def test_embeddings_get_their_size_once():
+    X, y = many_labels(60, 5)
+    empty = (X[:20], 0 * y[:20])
+
+    class Stop:
+        def setup(self, estimator, context): ...
+
+        def teardown(self, estimator, context): ...
+
+        def on_fit_task_begin(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "block"
+
+    model = small(warm_start=True, eta0=1e-12).set_callbacks(Stop())
+    with pytest.warns(UserWarning, match="no label"):
+        model.fit_stream([empty, (X, y)])
+    size = np.abs(model.embedding_).mean()
+    model.set_callbacks().fit(X, y)
+    np.testing.assert_allclose(np.abs(model.embedding_).mean(), size, rtol=1e-6)
+
+
+def test_pickles_without_a_parameter_get_its_default():
+    X, y = many_labels(60, 5)
+    state = small(n_sampled_labels=None).fit(X, y).__getstate__()
+    del state["n_sampled_labels"], state["_inclusion"]
+    old = MultiLabelMLPClassifier.__new__(MultiLabelMLPClassifier)
+    old.__setstate__(state)
+    assert "n_sampled_labels" in old.get_params()
+    old.partial_fit(X, y)
 
 
 @pytest.mark.parametrize("valued", [False, True])
