@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,7 @@ class Rows:
             (sum(part.shape[0] for part in parts), parts[0].shape[1]),
         )
 
+    @cached_property
     def squared_norms(self) -> np.ndarray:
         """Squared Euclidean norm of each row, float64."""
         if self.dense:

@@ -315,7 +315,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             start = stop
 
     def _row_sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
-        norms = rows.squared_norms()
+        norms = rows.squared_norms
         total = targets.total_weight()
         used = total > 0
         share = targets.row_share
@@ -371,7 +371,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         if targets.softmax and len(self._widths) > 1:
             # The training before was of another reduction.
             self._join_panels()
-        curvature = targets.total_weight() * (rows.squared_norms() + self._intercept_rate)
+        curvature = targets.total_weight() * (rows.squared_norms + self._intercept_rate)
         curvature *= SMOOTHNESS[targets.loss]
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)
         np.divide(

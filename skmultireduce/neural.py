@@ -500,7 +500,7 @@ class MultiLabelMLPClassifier(
     # ----------------------------------------------------------------- training
     def _row_sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
         factors = self._row_factors(rows, 0, rows.shape[0])
-        norms = rows.squared_norms()
+        norms = rows.squared_norms
         if len(factors):
             norms *= np.square(factors, dtype=np.float64)
         total = targets.total_weight()

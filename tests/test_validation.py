@@ -35,9 +35,9 @@ def test_sparse(container, dtype):
     assert rows.indptr.dtype == np.int64
     np.testing.assert_array_equal(rows.indices, [0, 2, 1, 2])
     np.testing.assert_array_equal(rows.data, [1, -2, 3, 0.5])
-    np.testing.assert_allclose(rows.squared_norms(), [5, 0, 9.25])
+    np.testing.assert_allclose(rows.squared_norms, [5, 0, 9.25])
     np.testing.assert_allclose(rows.absolute_sums(), [3, 0, 3.5])
-    np.testing.assert_allclose(rows.take(np.array([2, 0])).squared_norms(), [9.25, 5])
+    np.testing.assert_allclose(rows.take(np.array([2, 0])).squared_norms, [9.25, 5])
 
 
 @pytest.mark.parametrize("container", [np.array, np.asfortranarray, list, pd.DataFrame])
@@ -45,7 +45,7 @@ def test_dense(container):
     rows = read(container(X))
     assert rows.dense
     np.testing.assert_array_equal(rows.data, X.ravel())
-    np.testing.assert_allclose(rows.squared_norms(), [5, 0, 9.25])
+    np.testing.assert_allclose(rows.squared_norms, [5, 0, 9.25])
     np.testing.assert_allclose(rows.absolute_sums(), [3, 0, 3.5])
     np.testing.assert_array_equal(rows.take(np.array([2])).data, X[2])
 
@@ -132,7 +132,7 @@ def test_kernels_get_aligned_numbers():
         for part in (rows.data, rows.indices, rows.indptr):
             assert part.flags.aligned
             assert part.flags.c_contiguous
-        np.testing.assert_array_equal(rows.squared_norms(), (X**2).sum(axis=1))
+        np.testing.assert_array_equal(rows.squared_norms, (X**2).sum(axis=1))
     # Without need there is no copy.
     assert np.shares_memory(to_rows(X).data, X)
     assert np.shares_memory(to_rows(csr).data, csr.data)
