@@ -629,6 +629,7 @@ class MultiLabelMLPClassifier(
         )
         return (
             aligned_zeros((2, batch, stride), self.dtype),
+            aligned_zeros((n_threads, _kernel.LABEL_BLOCK * batch), self.dtype),
             label_buffers,
             *(aligned_zeros(shape, self.dtype) for shape in shapes),
             np.ones(3),
@@ -751,6 +752,7 @@ class MultiLabelMLPClassifier(
                     thread,
                     work.threads.n_threads,
                     barrier,
+                    _kernel.PRODUCTS_PAY,
                     *work.buffers,
                     work.loss,
                 )
@@ -797,8 +799,10 @@ class MultiLabelMLPClassifier(
             self._row_factors(rows, first, last),
             first,
             last,
+            _kernel.PRODUCTS_PAY,
             np.empty((_LARGEST_BATCH, n_units), dtype=self.dtype),
             np.empty((self._widths[-1], _LARGEST_BATCH), dtype=self.dtype),
+            np.empty(_kernel.LABEL_BLOCK * _LARGEST_BATCH, dtype=self.dtype),
             np.zeros(self._widths[0], dtype=self.dtype),
             out,
         )

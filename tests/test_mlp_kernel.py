@@ -37,6 +37,10 @@ FORMS = [
 ]
 
 
+# Products of BLAS, and our own where the machine can run them.
+PRODUCTS = [False, *([True] if kernel.HAS_PRODUCTS else [])]
+
+
 class Problem:
     """Random rows, label sets and parameters."""
 
@@ -126,7 +130,10 @@ class Problem:
             np.full((n_labels, width), np.nan, dtype), np.full((2, n_labels), np.nan, dtype),
         )  # fmt: skip
 
-    def run(self, *, batch_size=32, eta=0.5, eta_change=-0.002, n_threads=1, **rates):
+    def run(
+        self, *, batch_size=32, eta=0.5, eta_change=-0.002, n_threads=1,
+        own_products=kernel.PRODUCTS_PAY, **rates,
+    ):  # fmt: skip
         """Parameters after an epoch of the kernel, and its loss."""
         rates = RATES | rates
         dtype = self.dtype
@@ -141,6 +148,7 @@ class Problem:
         n_blocks = -(-n_labels // kernel.LABEL_BLOCK)
         buffers = (
             np.full((2, batch_size, n_labels), np.nan, dtype),
+            np.full((n_threads, kernel.LABEL_BLOCK * batch_size), np.nan, dtype),
             label_buffers,
             np.full((2, batch_size * total), np.nan, dtype),
             np.full((n_blocks, batch_size, width), np.nan, dtype),
@@ -165,7 +173,7 @@ class Problem:
                 self.targets.soft_target, eta, eta_change, rates["alpha"],
                 rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
                 rates["intercept_rate"], rates["largest_step"], rates["largest_change"],
-                *sample, thread, n_threads, barrier, *buffers, loss,
+                *sample, thread, n_threads, barrier, own_products, *buffers, loss,
             )  # fmt: skip
 
         threads = [threading.Thread(target=epoch, args=(k,)) for k in range(n_threads)]
@@ -251,10 +259,20 @@ def test_hidden_layers(activation, dropout, reduction):
 
 @pytest.mark.parametrize("batch_size", [1, 16, 17, 33, 64, 128])
 @pytest.mark.parametrize("n_labels", [2, 16, 128, 300])
-def test_batch_sizes(batch_size, n_labels):
+@pytest.mark.parametrize("own_products", PRODUCTS)
+def test_batch_sizes(batch_size, n_labels, own_products):
     problem = Problem(n_labels=n_labels, dropout=True)
-    options = {"batch_size": batch_size}
-    assert_same(problem.run(**options), problem.reference(**options), 1e-9, 1e-11)
+    found = problem.run(batch_size=batch_size, own_products=own_products)
+    assert_same(found, problem.reference(batch_size=batch_size), 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("own_products", PRODUCTS)
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 8, 15, 16, 23, 100])
+def test_widths(width, own_products, dtype):
+    problem = Problem(widths=(width,), dtype=dtype)
+    tolerance = (1e-4, 1e-5) if dtype == "float32" else (1e-9, 1e-11)
+    assert_same(problem.run(own_products=own_products), problem.reference(), *tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -279,12 +297,14 @@ def test_steps_and_changes_are_bounded():
 @pytest.mark.parametrize("reduction", ["pick_one", "one_vs_rest"])
 @pytest.mark.parametrize("widths", [(33,), (40, 24)])
 @pytest.mark.parametrize("n_threads", [2, 3])
-def test_threads_change_no_bit(reduction, widths, n_threads):
+@pytest.mark.parametrize("own_products", PRODUCTS)
+def test_threads_change_no_bit(reduction, widths, n_threads, own_products):
     problem = Problem(
         reduction=reduction, widths=widths, n_labels=500, n_rows=300, dtype="float32"
     )
-    single = problem.run()
-    for a, b in zip(single, problem.run(n_threads=n_threads), strict=True):
+    single = problem.run(own_products=own_products)
+    several = problem.run(n_threads=n_threads, own_products=own_products)
+    for a, b in zip(single, several, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -369,8 +389,8 @@ def test_labels_that_are_not_candidates_only_decay():
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_change_no_bit_of_a_sampled_epoch(widths, n_threads):
     problem = Problem(widths=widths, n_labels=900, n_rows=300, dtype="float32", sample_size=400)
-    single = problem.run()
-    for a, b in zip(single, problem.run(n_threads=n_threads), strict=True):
+    single, several = problem.run(), problem.run(n_threads=n_threads)
+    for a, b in zip(single, several, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

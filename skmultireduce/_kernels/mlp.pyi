@@ -6,6 +6,8 @@ TANH: int
 LABEL_BLOCK: int
 LABEL_GROUP: int
 HAS_THREADS: bool
+HAS_PRODUCTS: bool
+PRODUCTS_PAY: bool
 
 def mlp_epoch(
     embedding: np.ndarray,
@@ -50,7 +52,9 @@ def mlp_epoch(
     thread: int,
     n_threads: int,
     barrier: np.ndarray,
+    own_products: bool,
     scores: np.ndarray,
+    flipped: np.ndarray,
     label_buffers: np.ndarray,
     layers: np.ndarray,
     parts: np.ndarray,
@@ -75,8 +79,10 @@ def mlp_scores(
     row_factor: np.ndarray,
     first_row: int,
     last_row: int,
+    own_products: bool,
     layers: np.ndarray,
     transposed: np.ndarray,
+    flipped: np.ndarray,
     zeros: np.ndarray,
     out: np.ndarray,
 ) -> None: ...

@@ -16,16 +16,17 @@ Also tried there: gradients for the embeddings from the output weights as each r
 embeddings bounded by Polyak's rule (binds in 9 of 10 rows, loses .08 of P@1). Instead the
 bound by the curvature in the output layer holds for all steps of a row.
 
-Labels are taken in blocks of 96: OpenBLAS multiplies so small matrices without copying them,
-and the three products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s that one
-core does on large matrices; blocks of 64 are 10 % slower, of 112 or 128 as fast, but the
-threads' shares are then less even). For the scores the vectors of the batch are transposed:
+Labels are taken in blocks of 96: with AVX-512 OpenBLAS multiplies so small matrices without
+copying them, and the three products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s
+that one core does on large matrices; blocks of 64 are 10 % slower, of 112 or 128 as fast, but
+the threads' shares are then less even). For the scores the vectors of the batch are transposed:
 OpenBLAS's small product of 96 x 64 x 100 takes 8 us then, and 12 where both factors are
-contiguous along the sum; the job above takes 10 to 15 % less time.
+contiguous along the sum; the job above takes 10 to 15 % less time. With AVX2 OpenBLAS copies;
+products of our own (simd_products.h) reach 75 to 97 GFLOP/s where its take 50 and its large ones
+92, and 5 epochs of the job above take .60 instead of .75 s (Zen 3, one core).
 
-Blocks, columns of the embeddings and chunks of rows are
-also the shares of the threads; they and all orders of summation do not depend on the number
-of threads.
+Blocks, columns of the embeddings and chunks of rows are also the shares of the threads; they and
+all orders of summation do not depend on the number of threads.
 
 Threads run the whole epoch and meet at barriers. The rows of a softmax are a sequence, of one
 thread; the others compute what flows back from the strip before meanwhile, in their own
@@ -94,7 +95,20 @@ cdef extern from "simd_mlp.h" nogil:
     void skm_mask_float(float* a, const uint8_t* kept, int64_t n, float factor)
     void skm_mask_double(double* a, const uint8_t* kept, int64_t n, double factor)
 
+cdef extern from "simd_products.h" nogil:
+    int skm_products_run()
+    int skm_products_pay()
+    void skm_product_float(
+        int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t down,
+        int64_t right, const float* b, int64_t ldb, float beta, float* c, int64_t ldc)
+    void skm_product_double(
+        int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t down,
+        int64_t right, const double* b, int64_t ldb, double beta, double* c, int64_t ldc)
+
 HAS_THREADS = bool(SKM_HAS_BARRIER)
+# Whether this machine can run the products of simd_products.h, and whether it should.
+HAS_PRODUCTS = bool(skm_products_run())
+PRODUCTS_PAY = bool(skm_products_pay())
 
 
 cdef inline real dot(const real* x, const real* y, int64_t n) noexcept nogil:
@@ -156,6 +170,39 @@ cdef inline void gemm(
               &beta, c, &ldc_)
 
 
+cdef inline void multiply(
+    bint own, int64_t m, int64_t n, int64_t k, real alpha, const real* a, int64_t down,
+    int64_t right, const real* b, int64_t ldb, real beta, real* c, int64_t ldc,
+) noexcept nogil:
+    # C (m, n) <- beta * C + alpha * A B, all in C order; A has its element (i, p) at
+    # i * down + p * right, one of which is 1.
+    if not own:
+        gemm(78, 78 if right == 1 else 84, n, m, k, alpha, b, ldb, a,
+             down if right == 1 else right, beta, c, ldc)
+    elif real is float:
+        skm_product_float(m, n, k, alpha, a, down, right, b, ldb, beta, c, ldc)
+    else:
+        skm_product_double(m, n, k, alpha, a, down, right, b, ldb, beta, c, ldc)
+
+
+cdef inline void block_scores(
+    bint own, real* Z, int64_t stride, const real* U, const real* HT, int64_t ld,
+    const real* offset, int64_t b, int64_t n_labels, int64_t width, real* flipped,
+) noexcept nogil:
+    # Scores of b rows for one block of labels: Z (b, n_labels) <- offset + H U'.
+    cdef int64_t i, k
+    if own:
+        # (n_labels, b): B's rows are then those of HT.
+        multiply(own, n_labels, b, width, <real>1, U, width, 1, HT, ld, <real>0, flipped, ld)
+        for i in range(b):
+            for k in range(n_labels):
+                Z[i * stride + k] = offset[k] + flipped[k * ld + i]
+    else:
+        for i in range(b):
+            memcpy(Z + i * stride, offset, n_labels * sizeof(real))
+        gemm(84, 84, n_labels, b, width, <real>1, U, width, HT, ld, <real>1, Z, stride)
+
+
 cdef inline int64_t part(
     int64_t n, int64_t unit, int64_t thread, int64_t n_threads
 ) noexcept nogil:
@@ -179,15 +226,15 @@ cdef inline int64_t share(
 
 
 cdef inline void flow_back(
-    real* parts, const real* U, const real* G, int64_t stride, int64_t width,
+    bint own, real* parts, const real* U, const real* G, int64_t stride, int64_t width,
     int64_t first, int64_t last, int64_t n_labels,
 ) noexcept nogil:
     # Rows first:last of one block: gradients in H from those in the scores.
     cdef int64_t strip
     while first < last:
         strip = block_end(first, _STRIP, last) - first
-        gemm(78, 78, width, strip, n_labels, <real>1, U, width, G + first * stride, stride,
-             <real>0, parts + first * width, width)
+        multiply(own, strip, width, n_labels, <real>1, G + first * stride, stride, 1, U, width,
+                 <real>0, parts + first * width, width)
         first += strip
 
 
@@ -357,7 +404,9 @@ def mlp_epoch(
     int64_t thread,
     int64_t n_threads,
     int64_t[::1] barrier,
+    bint own_products,
     real[:, :, ::1] scores,
+    real[:, ::1] flipped,
     real[:, ::1] label_buffers,
     real[:, ::1] layers,
     real[:, :, ::1] parts,
@@ -476,8 +525,8 @@ def mlp_epoch(
             # Scores by the output weights before the batch, and the products of the rows of
             # H: by how much the update for one row changes the scores of another.
             if thread == 0:
-                gemm(78, 78, b, b, width, <real>1, HT, batch_size, H, width, <real>0, K,
-                     batch_size)
+                multiply(own_products, b, b, width, <real>1, H, width, 1, HT, batch_size,
+                         <real>0, K, batch_size)
                 embedding_decay = 1
                 hidden_decay = 1
                 output_decay = 1
@@ -507,10 +556,9 @@ def mlp_epoch(
                     gather(
                         U, c, offset, &output[0, 0], &intercept[0], &log_inclusion[0],
                         row_decays, decay, width, batch_labels, first, first + size)
-                for i in range(b):
-                    memcpy(Z + i * stride + first, offset + first, size * sizeof(real))
-                gemm(84, 84, size, b, width, <real>1, U + first * width, width, HT, batch_size,
-                     <real>1, Z + first, stride)
+                block_scores(
+                    own_products, Z + first, stride, U + first * width, HT, batch_size,
+                    offset + first, b, size, width, &flipped[thread, 0])
             skm_barrier(state, n_threads)
 
             # Row by row: the scores as the updates of the rows before have made them, then
@@ -524,16 +572,18 @@ def mlp_epoch(
                         for block in range(first_block, last_block):
                             first = block * _BLOCK
                             size = block_end(first, _BLOCK, n_labels) - first
-                            gemm(78, 78, size, strip, q, <real>-1, G + first, stride,
-                                 K + q * batch_size, batch_size, <real>1,
-                                 Z + q * stride + first, stride)
+                            multiply(
+                                own_products, strip, size, q, <real>-1, K + q * batch_size,
+                                batch_size, 1, G + first, stride, <real>1,
+                                Z + q * stride + first, stride)
                         skm_barrier(state, n_threads)
                     if thread and backward:
                         for block in range(first_block, last_block):
                             first = block * _BLOCK
                             size = block_end(first, _BLOCK, n_labels) - first
-                            flow_back(&parts[block, 0, 0], U + first * width, G + first,
-                                      stride, width, done, q, size)
+                            flow_back(
+                                own_products, &parts[block, 0, 0], U + first * width, G + first,
+                                stride, width, done, q, size)
                         done = q
                     if thread == 0:
                         for i in range(q, q + strip):
@@ -623,10 +673,10 @@ def mlp_epoch(
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first
                 if backward:
-                    flow_back(&parts[block, 0, 0], U + first * width, G + first, stride, width,
-                              done, b, size)
-                gemm(78, 84, width, size, b, <real>-1, HS, width, G + first, stride,
-                     <real>decays[2], U + first * width, width)
+                    flow_back(own_products, &parts[block, 0, 0], U + first * width, G + first,
+                              stride, width, done, b, size)
+                multiply(own_products, size, width, b, <real>-1, G + first, 1, stride, HS, width,
+                         <real>decays[2], U + first * width, width)
                 if intercept_rate > 0:
                     for i in range(b):
                         subtract(
@@ -722,8 +772,10 @@ def mlp_scores(
     const real[::1] row_factor,
     int64_t first_row,
     int64_t last_row,
+    bint own_products,
     real[:, ::1] layers,
     real[:, ::1] transposed,
+    real[::1] flipped,
     const real[::1] zeros,
     real[:, ::1] out,
 ):
@@ -761,9 +813,7 @@ def mlp_scores(
             for block in range(n_blocks):
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first
-                for i in range(b):
-                    memcpy(&out[row - first_row + i, first], &intercept[first],
-                           size * sizeof(real))
-                gemm(84, 84, size, b, width, <real>1, &output[first, 0], width, HT, batch_size,
-                     <real>1, &out[row - first_row, first], n_labels)
+                block_scores(
+                    own_products, &out[row - first_row, first], n_labels, &output[first, 0],
+                    HT, batch_size, &intercept[first], b, size, width, &flipped[0])
             row += b
