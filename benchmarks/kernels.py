@@ -1,8 +1,8 @@
-"""Times of the compiled kernels: regressions, memory traffic, portable against native.
+"""Times of the compiled kernels: regressions, memory traffic, threads, portable against native.
 
 Kernels are timed where the estimators call them, by a wrapper around the compiled
 functions, so that nothing here knows their signatures. The time is the calling thread's
-own, so that other processes' turns do not count; all here runs on one thread.
+own, so that other processes' turns do not count; all but `--threads` runs on one thread.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections import defaultdict
@@ -309,6 +310,63 @@ def bandwidth(repeats: int) -> list[dict]:
     return found
 
 
+# --------------------------------------------------------------------- threads
+THREADS_SHAPES = {
+    "bibtex-like": {"rows": 4880, "features": 1836, "nonzeros": 68, "labels": 159},
+    "many labels": {"rows": 12_000, "features": 9000, "nonzeros": 10, "labels": 735},
+    "few labels": {"rows": 20_000, "features": 500, "nonzeros": 22, "labels": 22},
+}
+
+
+def _at_once(calls: list[Callable[[], Any]]) -> float:
+    """Seconds until all calls, each in a thread of its own, are done."""
+    workers = [threading.Thread(target=call) for call in calls]
+    begin = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - begin
+
+
+def threads(repeats: int) -> list[dict]:
+    """Trainings on two threads, and what two trainings on one thread each gain at once.
+
+    The latter share nothing but the machine: no training that is split in two can gain more
+    (but by what its halves save in the caches of their cores).
+    """
+    jobs: dict[str, Callable[[int], Any]] = {}
+    for shape, numbers in THREADS_SHAPES.items():
+        X, Y = _shaped(numbers)
+        for loss in ("one_vs_rest", "squared_hinge"):
+            jobs[f"{shape}, {loss}"] = lambda n, X=X, Y=Y, p=LOSSES[loss]: public(
+                "MultiLabelSGDClassifier"
+            )(**p, n_jobs=n, random_state=0).fit(X, Y)
+        if shape == "many labels":
+            jobs[f"{shape}, MLP"] = lambda n, X=X, Y=Y: public("MultiLabelMLPClassifier")(
+                max_iter=5, n_jobs=n, random_state=0
+            ).fit(X, Y)
+    found = []
+    for name, fit in jobs.items():
+        fit(2)
+        one, two, both = [], [], []
+        for _ in range(repeats):
+            one.append(_at_once([lambda fit=fit: fit(1)]))
+            two.append(_at_once([lambda fit=fit: fit(2)]))
+            both.append(_at_once([lambda fit=fit: fit(1)] * 2))
+        row = {
+            "training": name,
+            "1 thread (s)": float(np.median(one)),
+            "2 threads (s)": float(np.median(two)),
+            "gain": float(np.median(one) / np.median(two)),
+            "two at once (s)": float(np.median(both)),
+            "gain of two at once": float(2 * np.median(one) / np.median(both)),
+        }
+        found.append(row)
+        print_row(row, first=len(found) == 1)
+    return found
+
+
 # -------------------------------------------------------------------- dispatch
 BUILDS = {
     "portable": "",
@@ -410,6 +468,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--relative", type=float, default=0.10, help="share (default 0.10)")
     parser.add_argument("--absolute", type=float, default=2.0, help="ms (default 2)")
     parser.add_argument("--bandwidth", action="store_true", help="memory traffic of epochs")
+    parser.add_argument("--threads", action="store_true", help="gain of a second thread")
     parser.add_argument("--dispatch", action="store_true", help="portable against native builds")
     parser.add_argument("--epochs", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -427,6 +486,8 @@ def main() -> int:
     result: dict[str, Any] = {"machine": measure.machine()}
     if args.bandwidth:
         result["bandwidth"] = bandwidth(args.repeats)
+    elif args.threads:
+        result["threads"] = threads(args.repeats)
     elif args.dispatch:
         result["dispatch"] = dispatch(args.repeats)
     else:
