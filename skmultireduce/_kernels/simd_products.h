@@ -132,25 +132,25 @@ SKM_AVX2 SKM_INLINE void SKM_CAT(NAME(skm_rows), R)(
     int64_t j = 0, p;
     int i;
     for (; j + 2 * LANES <= n; j += 2 * LANES) {
-        VEC left[R], right[R];
+        VEC low[R], high[R];
         SKM_UNROLL
         for (i = 0; i < R; ++i)
-            left[i] = right[i] = (VEC){0};
+            low[i] = high[i] = (VEC){0};
         for (p = 0; p < k; ++p) {
             const VEC b0 = *(const VEC *)(b + p * ldb + j);
             const VEC b1 = *(const VEC *)(b + p * ldb + j + LANES);
             SKM_UNROLL
             for (i = 0; i < R; ++i) {
                 const T x = a[i * down + p * right];
-                left[i] += x * b0;
-                right[i] += x * b1;
+                low[i] += x * b0;
+                high[i] += x * b1;
             }
         }
         SKM_UNROLL
         for (i = 0; i < R; ++i) {
             VEC *out = (VEC *)(c + i * ldc + j), *next = (VEC *)(c + i * ldc + j + LANES);
-            *out = beta == 0 ? alpha * left[i] : beta * *out + alpha * left[i];
-            *next = beta == 0 ? alpha * right[i] : beta * *next + alpha * right[i];
+            *out = beta == 0 ? alpha * low[i] : beta * *out + alpha * low[i];
+            *next = beta == 0 ? alpha * high[i] : beta * *next + alpha * high[i];
         }
     }
     for (; j + LANES <= n; j += LANES) {
