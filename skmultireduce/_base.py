@@ -131,6 +131,12 @@ class BaseSGDMultiLabel(
     # Takes multi-label y as it is; see MultiClassReduction.
     _takes_label_sets = True
 
+    # Parameters that are read once, when a training begins; see `_check_goes_on`.
+    _READ_ONCE: tuple[str, ...] = ("alpha", "eta0")
+
+    # Their values then; none in a model that an earlier release has trained.
+    _begun_with: dict[str, Any] = {}
+
     # Names of the attributes that make up the state of the parameters.
     _STATE: tuple[str, ...] = ()
 
@@ -149,8 +155,20 @@ class BaseSGDMultiLabel(
         """Resolve ``eta0="auto"`` and ``alpha="auto"``; see the notes of the estimators."""
         raise NotImplementedError
 
-    def _check_goes_on(self) -> None:
-        """Raise a ValueError if a parameter has changed that the first partial_fit fixed."""
+    def _check_goes_on(self, names: tuple[str, ...] = ()) -> None:
+        """Raise a ValueError if a parameter has changed that the begin of the training fixed.
+
+        One of `_READ_ONCE`, or of those in `names`.
+        """
+        for name in (*self._READ_ONCE, *names):
+            now = getattr(self, name)
+            begun = self._begun_with.get(name, now)
+            if not np.array_equal(now, begun):
+                raise ValueError(
+                    f"{name}={now!r} is another value than {begun!r}, with which the training "
+                    "began that this call goes on with. Set it back; or let fit (with "
+                    "warm_start=True: from the present weights) begin another training."
+                )
 
     def _prepare(self, rows: Rows, targets: Targets) -> Any:
         """Whatever the epochs of one fit need beside the parameters."""
@@ -264,7 +282,7 @@ class BaseSGDMultiLabel(
         the first `max_iter` calls and then stays at its last mean step; for a long stream
         set `max_iter` to the number of calls, or use ``"invscaling"``. ``"auto"`` values
         of `eta0` and `alpha`, and the probabilities with which a sampled softmax takes
-        labels, are taken from the first call's rows.
+        labels, are taken from the first call's rows; given values must stay.
 
         Parameters
         ----------
@@ -434,6 +452,8 @@ class BaseSGDMultiLabel(
                 "class_weight and y."
             )
         self._set_rates(sums, loss)
+        names = (*self._READ_ONCE, *self._READ_ONCE_OF_STREAM)
+        self._begun_with = {name: getattr(self, name) for name in names}
 
     def _make_writeable(self) -> None:
         # Memory-mapped models are read-only.

@@ -117,6 +117,16 @@ class StreamMixin:
     # Set while a run over a stream is unfinished.
     _stream: Stream | None = None
 
+    # Parameters that a run takes into its `Stream` when it begins.
+    _READ_ONCE_OF_STREAM = (
+        "reduction",
+        "loss",
+        "class_weight",
+        "early_stopping",
+        "tol",
+        "n_iter_no_change",
+    )
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_stream(
         self,
@@ -138,7 +148,8 @@ class StreamMixin:
         **Resumption.** With ``warm_start=True``, a run that a callback stopped, or that an
         error of the reader or Ctrl-C ended, goes on after the last complete block, and
         ends with the same bits. So does a pickle that a callback wrote at the end of a
-        block or an epoch. Blocks must be the same again.
+        block or an epoch. Blocks must be the same again, and so must the parameters that
+        are read when a run begins: reduction, loss, weights of labels, rates and patience.
 
         Parameters
         ----------
@@ -165,7 +176,8 @@ class StreamMixin:
             If `blocks` can be read just once, has no block, or gives other rows in a later
             pass; with the number of the block, if its X or y are not as in `fit`, or have
             other features or labels than the first block; if ``early_stopping=True``
-            without `X_val` and `y_val`.
+            without `X_val` and `y_val`; if a parameter has changed that an unfinished run
+            has read.
 
         See Also
         --------
@@ -211,6 +223,8 @@ class StreamMixin:
                 # The earlier run is complete: the schedule starts again, the draws go on.
                 self._epochs_of_run = 0
             self._stream = self._scan(blocks)
+        else:
+            self._check_goes_on(self._READ_ONCE_OF_STREAM)
         self._make_writeable()
         self._pass_over(blocks, validation)
         return self

@@ -269,6 +269,8 @@ class MultiLabelMLPClassifier(
         "n_sampled_labels": [Interval(numbers.Integral, 1, None, closed="left"), None],
     }
 
+    _READ_ONCE = (*BaseSGDMultiLabel._READ_ONCE, "batch_size")
+
     # Inclusion probabilities of the labels, for a sampled softmax.
     _inclusion: np.ndarray | None = None
 
@@ -580,12 +582,14 @@ class MultiLabelMLPClassifier(
         size = self.n_sampled_labels
         return None if size is None or size >= len(self._output) else int(size)
 
-    def _check_goes_on(self) -> None:
+    def _check_goes_on(self, names: tuple[str, ...] = ()) -> None:
+        super()._check_goes_on(names)
         size = None if self._inclusion is None else round(self._inclusion.sum())
         if self._sample_size not in (None, size):
             raise ValueError(
-                f"n_sampled_labels={self.n_sampled_labels} is another value than in the first "
-                "call of partial_fit, by whose rows the labels are sampled. Set it back, or "
+                f"n_sampled_labels={self.n_sampled_labels} is another value than when the "
+                "training began, by whose rows the labels are sampled: in the first call of "
+                "partial_fit, or in the run of fit_stream that is not finished. Set it back, or "
                 "start a new model with fit."
             )
 

@@ -459,6 +459,16 @@ def test_callbacks_of_scikit_learn(data):
     same_model(plain.fit(X, y), model)
 
 
+@pytest.mark.parametrize("changed", [{"alpha": 0.1}, {"eta0": 0.1}], ids=str)
+def test_partial_fit_refuses_rates_that_it_would_not_use(data, changed):
+    X, y = data
+    model = MultiLabelSGDClassifier(random_state=0, warm_start=True).partial_fit(X, y)
+    (name,) = changed
+    with pytest.raises(ValueError, match=rf"{name}=0\.1 .*Set it back.*warm_start=True"):
+        model.set_params(**changed).partial_fit(X, y)
+    assert getattr(model.fit(X, y).partial_fit(X, y), f"{name}_") == 0.1
+
+
 def test_partial_fit_with_missing_labels_and_classes(data):
     X, y = data
     model = MultiLabelSGDClassifier(random_state=0)

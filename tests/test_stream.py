@@ -443,6 +443,51 @@ def test_resumes_by_iter_from():
     assert bits(model) == bits(whole)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"alpha": 0.5},
+        {"eta0": 0.5},
+        {"reduction": "one_vs_rest"},
+        {"class_weight": "balanced"},
+        {"class_weight": {2: 3.0}},
+        {"early_stopping": True},
+        {"tol": 0.1},
+        {"n_iter_no_change": 1},
+        {"batch_size": 7},
+        {"n_sampled_labels": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_run_goes_on_with_the_parameters_that_it_has_read(changed):
+    (name,) = changed
+    model = next(model for model in MODELS if name in model.get_params())
+    before = model.get_params()
+    parts = blocks_of(30, 90)
+    model = clone(model).set_params(warm_start=True)
+    whole = clone(model).fit_stream(parts)
+    stopped = clone(model).set_callbacks(Hook(lambda _, __, calls: calls == 2)).fit_stream(parts)
+    stopped = pickle.loads(pickle.dumps(stopped.set_callbacks())).set_params(**changed)
+    validation = {"X_val": X[:40], "y_val": Y[:40]} if name == "early_stopping" else {}
+    with pytest.raises(ValueError, match=rf"{name}=.* is another value.*Set it back"):
+        stopped.fit_stream(parts, **validation)
+    # Nothing was changed by what was refused; what is read in each epoch may change.
+    stopped.set_params(**{name: before[name]}, n_jobs=2, verbose=0)
+    assert bits(stopped.fit_stream(parts)) == bits(whole)
+    # The next run reads them anew.
+    stopped.set_params(**changed).fit_stream(parts, **validation)
+    assert stopped.n_iter_ > 4
+
+
+def test_weights_of_labels_may_be_another_object():
+    weights = {2: 3.0, 4: 1.5}
+    model = MultiLabelSGDClassifier(class_weight=weights, warm_start=True, random_state=0)
+    model.set_callbacks(Hook(lambda *_: True)).fit_stream(blocks_of(30))
+    model.set_callbacks().set_params(class_weight=dict(weights)).fit_stream(blocks_of(30))
+    assert model.n_iter_ == 20
+
+
 def test_without_warm_start_a_run_starts_anew():
     model = clone(MODELS[0]).set_callbacks(Hook(lambda _, __, calls: calls == 2))
     model.fit_stream(blocks_of(30))
