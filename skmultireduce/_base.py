@@ -353,12 +353,15 @@ class BaseSGDMultiLabel(
 
     def _read_rows(self, X: Any) -> Rows:
         """Rows for the model that there is."""
+        self._check_dtype()
+        return read_X(self, X, dtype=self.dtype, reset=False)
+
+    def _check_dtype(self) -> None:
         if self._intercepts.dtype != self.dtype:
             raise ValueError(
                 f"The model was fitted with dtype={str(self._intercepts.dtype)!r}, and dtype is "
                 f"{self.dtype!r} now. Set it back, or fit a new model with warm_start=False."
             )
-        return read_X(self, X, dtype=self.dtype, reset=False)
 
     def _check_validation(self, X_val: Any, y_val: Any) -> None:
         if (X_val is None) != (y_val is None):

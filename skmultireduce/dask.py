@@ -986,11 +986,18 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
 
     def _check_same(self, common: _Facts, target: Target) -> None:
         self._check_dense_weights()
+        self._check_dtype()
         mine = self._target
         if common.n_features != self.n_features_in_:
             raise ValueError(
                 f"X has {common.n_features} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if not (names is None or common.names is None or np.array_equal(names, common.names)):
+            raise ValueError(
+                "X has other feature names, or has them in another order, than in the fit that "
+                "warm_start=True goes on from. Use the same columns, or set warm_start=False."
             )
         known = target.kind == mine.kind and (
             target.n_labels == mine.n_labels
@@ -1028,6 +1035,8 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
             self.__dict__.pop(name, None)
 
     def _prepare(self, rows: _Shards, targets: _ClusterTargets) -> _Rounds:
+        # Here, where the weights are.
+        self._join_panels()
         engine = self._engine()
         names = ("_target", "_bounds", "_widths", "n_features_in_", "_seed")
         for name in (*names, "alpha_", "eta0_", "_mean_square"):

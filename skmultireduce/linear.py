@@ -349,7 +349,12 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         return _INTERCEPT_SQUARE * self._mean_square if self.fit_intercept else 0.0
 
     def _join_panels(self) -> None:
-        """Lay out all labels in one panel: a softmax is over all of them."""
+        """Lay out all labels in one panel for a softmax, which is over all of them.
+
+        They are in several if the training before was of another reduction.
+        """
+        if self.reduction in ONE_VS_REST or len(self._widths) == 1:
+            return
         old = [
             (f"{prefix}_weights", f"{prefix}_intercepts")
             for prefix in ("", *(["_mean"] if self._n_averaged else []))
@@ -368,9 +373,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         self._bounds, self._widths = [0, self._n_labels], [width]
 
     def _prepare(self, rows: Rows, targets: Targets) -> _Work:
-        if targets.softmax and len(self._widths) > 1:
-            # The training before was of another reduction.
-            self._join_panels()
+        self._join_panels()
         curvature = targets.total_weight() * (rows.squared_norms + self._intercept_rate)
         curvature *= SMOOTHNESS[targets.loss]
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)

@@ -127,6 +127,32 @@ def test_warm_start_goes_on_as_the_plain_estimator(client):
         model.fit(*arrays(X, Y[:, :4]))
 
 
+def test_warm_start_after_another_reduction_in_panels(client):
+    y = np.tile(Y, (1, 20))
+    params = {"warm_start": True, "average": True, **PARAMS}
+    for reduction in ("one_vs_rest", "pick_all"):
+        expected = MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2, **params).fit(X, y)
+        assert len(expected._widths) == 2
+        model = DaskMultiLabelSGDClassifier.from_local(expected, n_shards=1, reduction=reduction)
+        expected.set_params(reduction=reduction).fit(X, y)
+        assert_same_model(model.fit(*arrays(X, y)), expected)
+
+
+def test_warm_start_refuses_what_the_plain_estimator_refuses(client):
+    frames = pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+    y_parts = frames.from_pandas(pd.DataFrame(Y), npartitions=2)
+    model = DaskMultiLabelSGDClassifier(n_shards=1, warm_start=True, **PARAMS)
+    model.fit(frames.from_pandas(frame, npartitions=2), y_parts)
+    with pytest.raises(ValueError, match="other feature names"):
+        model.fit(frames.from_pandas(frame[frame.columns[::-1]], npartitions=2), y_parts)
+    with pytest.raises(ValueError, match="fitted with dtype='float32'"):
+        model.set_params(dtype="float64").fit(*arrays(X, Y))
+    assert model.set_params(dtype="float32").fit(*arrays(X, Y)).n_iter_ == 6
+
+
 # --- several shards -----------------------------------------------------------------------
 
 
