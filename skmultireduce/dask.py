@@ -1164,9 +1164,14 @@ class _Held:
         return np.flatnonzero(held != train)
 
 
-def _read_sets(y: Any) -> tuple[LabelSets, Target] | None:
-    y = _as_block(y)
-    return read_labels(y) if _num_samples(y) else None
+def _read_sets(X: Any, y: Any) -> tuple[LabelSets, Target] | None:
+    n_rows = [_num_samples(_as_block(part)) for part in (X, y)]
+    if n_rows[0] != n_rows[1]:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {n_rows} in a "
+            "partition of X and that of y."
+        )
+    return read_labels(_as_block(y)) if n_rows[1] else None
 
 
 def _set_facts(read: tuple[LabelSets, Target] | None) -> tuple[int, Target | None]:
@@ -1335,7 +1340,9 @@ sum fractions, in the order of the partitions, so scores may differ in the last 
         self._check_distributable(metric)
         client = _client(self.client)
         given = _persisted(client, *_aligned(X, y=y))
-        read = [client.submit(_read_sets, part, pure=False) for part in given[1]]
+        read = [
+            client.submit(_read_sets, *parts, pure=False) for parts in zip(*given, strict=True)
+        ]
         facts = client.gather([client.submit(_set_facts, part, pure=False) for part in read])
         filled = [i for i, (n_rows, _) in enumerate(facts) if n_rows]
         target = _common_target([facts[i][1] for i in filled]) if filled else None

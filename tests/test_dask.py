@@ -523,6 +523,20 @@ def scored():
     return MultiLabelSGDClassifier(reduction="one_vs_rest", **PARAMS).fit(X[:100], Y[:100])
 
 
+@pytest.mark.parametrize("cv", ["prefit", 3])
+def test_partitions_of_other_sizes_are_refused(client, scored, cv):
+    inner = scored if cv == "prefit" else DaskMultiLabelSGDClassifier(**PARAMS)
+    model = DaskThresholdedMultiLabel(inner, cv=cv)
+    # Fewer rows, more, or none to labels; the numbers of all rows may agree.
+    for X_bounds, y_bounds in [
+        ((0, 61, 203), (0, 60, 203)),
+        ((0, 61, 203), (0, 61, 200)),
+        ((0, 0, 203), (0, 1, 203)),
+    ]:
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples.*of X and that"):
+            model.fit(blocks(X, X_bounds), blocks(Y, y_bounds))
+
+
 @settings(max_examples=4)
 @given(cuts=st.lists(st.integers(0, 203), max_size=5))
 @pytest.mark.parametrize("strategy", ["global", "per_label", "adjusted"])
