@@ -91,6 +91,8 @@ def _client(client: Client | None) -> Client:
                 "There is no Dask client. Create one, for example distributed.Client(), or pass "
                 "one as `client`."
             ) from error
+    if client.status in ("closing", "closed"):
+        raise ValueError("`client` is closed; pass one that is open, or None for the default one.")
     if client.asynchronous:
         raise ValueError("`client` is asynchronous; pass one that was made without that option.")
     return client
@@ -107,7 +109,8 @@ def _partitions(data: Any, name: str) -> list[Any]:
     """Delayed or future blocks of whole rows."""
     if isinstance(data, list | tuple) and _is_lazy(data):
         return list(data)
-    if not _is_lazy(data):
+    # One that is not in a list could be anything: it has every attribute.
+    if not _is_lazy(data) or isinstance(data, Delayed):
         raise TypeError(
             f"{name} is a {type(data).__name__}; a Dask array, DataFrame or bag, or a list of "
             "delayed blocks of rows is needed. Use dask.array.from_array, or for data that fits "
@@ -1276,8 +1279,10 @@ number among all rows, not of the partitions. `scoring` is one of those that are
 Metadata is not routed: for sample weights fit the estimator first. `n_jobs` has no meaning.
 
 For ``"jaccard_micro"`` and ``"f1_micro"`` all counts are integers: cutoff and score are to the
-bit those of `ThresholdedMultiLabel` for the same rows and estimators. Other averages
-sum fractions, in the order of the partitions, so scores may differ in the last digits.
+bit those of `ThresholdedMultiLabel` for the same scores. Those of a linear model of this
+package do not depend on the partitions; matrix products, as of `MultiLabelMLPClassifier`,
+may round the scores of a row otherwise beside other rows. Other averages sum fractions, in
+the order of the partitions, so scores may differ in the last digits.
 """,
         Examples="""
 >>> import dask.array as da

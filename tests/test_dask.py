@@ -624,6 +624,8 @@ def test_rejected_data(client):
         model.fit(X, Y)
     with pytest.raises(TypeError, match="y is a list"):
         model.fit(X_parts, [1, 2])
+    with pytest.raises(TypeError, match=r"X is a Delayed.*list of delayed blocks"):
+        model.fit(delayed(X), delayed(Y))
     with pytest.raises(ValueError, match=r"\[203, 200\] in X and y"):
         model.fit(X_parts, da.from_array(Y[:200], chunks=(50, -1)))
     with pytest.raises(ValueError, match=r"3 partitions, y has 2.*compute_chunk_sizes"):
@@ -679,6 +681,17 @@ def test_rejected_settings(client, monkeypatch):
     monkeypatch.setattr(skdask, "default_client", no_client)
     with pytest.raises(ValueError, match="There is no Dask client"):
         inner.fit(*parts)
+
+
+def test_a_closed_client(client):
+    with distributed.Client(client.cluster, set_as_default=False) as own:
+        model = DaskMultiLabelSGDClassifier(client=own, n_shards=1, **PARAMS).fit(*arrays(X, Y))
+    for estimator in (model, DaskThresholdedMultiLabel(model, client=own)):
+        with pytest.raises(ValueError, match=r"`client` is closed; pass one that is open"):
+            estimator.fit(*arrays(X, Y))
+    fitted = DaskMultiLabelSGDClassifier.from_local(MultiLabelSGDClassifier(**PARAMS).fit(X, Y))
+    lazy = fitted.set_params(client=own).predict(arrays(X)[0])
+    np.testing.assert_array_equal(lazy.compute(), fitted.predict(X))
 
 
 # --- what users read ----------------------------------------------------------------------
