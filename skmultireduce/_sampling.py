@@ -7,6 +7,7 @@ stopped, resumed, streamed or distributed and still sees the same labels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,12 @@ def uniforms(seed: int, epoch: np.ndarray | int, rows: np.ndarray) -> np.ndarray
     return (_hash(seed, epoch, rows) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def _rows_by_size(sizes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Sizes above 1, and the rows that have each."""
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        yield size, np.flatnonzero(sizes == size)
+
+
 def draw_labels(
     indptr: np.ndarray,
     *,
@@ -107,19 +114,18 @@ def draw_labels(
         if values is None:
             position += (u * sizes).astype(np.int64)
             return position
-        filled = np.flatnonzero(sizes)
-        total = np.cumsum(values)
-        before = total[indptr[filled]] - values[indptr[filled]]
-        aim = before + u[filled] * (total[indptr[filled + 1] - 1] - before)
-        drawn = np.searchsorted(total, aim, side="right")
-        # Rounding may lead out of the row.
-        position[filled] = np.clip(drawn, indptr[filled], indptr[filled + 1] - 1)
+        for size, group in _rows_by_size(sizes):
+            # Sums row by row: in a sum over rows small weights would drown in those of other
+            # rows, and a draw would depend on the rows before it.
+            total = np.cumsum(values[position[group, None] + np.arange(size)], axis=1)
+            drawn = np.sum(total <= u[group, None] * total[:, -1:], axis=1)
+            # Rounding may lead out of the row.
+            position[group] += np.minimum(drawn, size - 1)
         return position
-    for size in np.unique(sizes[sizes > 1]):
+    for size, group in _rows_by_size(sizes):
         # Rows of the same size form a matrix of random keys; the order of a row's keys is
         # its order of labels during `size` epochs.
-        group = np.flatnonzero(sizes == size)
-        turn, step = divmod(epoch, int(size))
+        turn, step = divmod(epoch, size)
         counter = rows[group, None] * np.int64(size) + np.arange(size)
         keys = _hash(seed, np.int64(turn), counter.reshape(-1)).reshape(counter.shape)
         position[group] += np.argsort(keys, axis=1, kind="stable")[:, step]

@@ -54,6 +54,21 @@ def test_random_draws_are_uniform_and_independent():
     assert abs(np.corrcoef(u, uniforms(4, 7, np.arange(20_000)))[0, 1]) < 0.03
 
 
+def test_weighted_draws_do_not_depend_on_other_rows():
+    n_rows = 3000
+    indptr = offsets([3] * n_rows)
+    values = np.tile([1.0, 2.0, 6.0], n_rows)
+    expected = draw_labels(indptr, seed=2, epoch=1, values=values)
+    # Only ratios within a row matter, however large the weights of the rows before.
+    scaled = values * np.repeat(np.logspace(15, -15, n_rows), 3)
+    np.testing.assert_array_equal(draw_labels(indptr, seed=2, epoch=1, values=scaled), expected)
+    for cut in (1, 1700):
+        part = draw_labels(
+            indptr[cut:] - 3 * cut, seed=2, epoch=1, values=scaled[3 * cut :], first_row=cut
+        )
+        np.testing.assert_array_equal(part + 3 * cut, expected[cut:])
+
+
 def test_cycle_shows_each_label_once_in_s_epochs():
     sizes = np.array([1, 2, 3, 3, 4, 7, 0])
     indptr = offsets(sizes)
