@@ -266,8 +266,18 @@ class SVMLightBlocks(_Blocks):
                 found.update(label for row in labels for label in row)
                 largest = max(largest, X.shape[1])
             self.n_features = n_features or largest
+            if target_names is None and not found:
+                raise ValueError(
+                    f"{self._name} has no label. Pass `target_names` to read it without labels."
+                )
             target_names = sorted(found) if target_names is None else target_names
-        names = _check_names(np.asarray(target_names, dtype=np.float64))
+        try:
+            target_names = np.asarray(target_names, dtype=np.float64)
+        except ValueError as error:
+            raise ValueError(
+                f"target_names should hold numbers, which the labels are in this format: {error}."
+            ) from error
+        names = _check_names(target_names)
         whole = np.all(names == np.floor(names))
         self.target_names = names.astype(np.int64) if whole else names
         self._columns = {label: k for k, label in enumerate(names.tolist())}
@@ -426,8 +436,15 @@ class ParquetBlocks(_Blocks):
                     f"{schema.field(name).type}; {wanted} is needed."
                 )
 
+        if self.vectorizer is not None and isinstance(self.features, list):
+            raise ValueError(
+                "vectorizer is for texts in one column; here features are columns of numbers. "
+                "Give the name of the column of texts, or leave vectorizer=None."
+            )
         for argument in ("features", "labels"):
             value = getattr(self, argument)
+            if not value:
+                raise ValueError(f"{argument} is empty; name at least one column.")
             for name in [value] if isinstance(value, str) else value:
                 if name not in schema.names:
                     raise ValueError(
@@ -491,7 +508,13 @@ class ParquetBlocks(_Blocks):
         values = column.flatten()
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
-        known = pa.array(self.target_names.tolist()).cast(values.type)
+        try:
+            known = pa.array(self.target_names.tolist()).cast(values.type)
+        except pa.ArrowInvalid as error:
+            raise ValueError(
+                f"target_names are not of the type of the labels, {values.type}: {error}. Pass "
+                f"the labels as they are in the column {self.labels!r}."
+            ) from error
         columns = pc.index_in(values, value_set=known).fill_null(-1).to_numpy()
         y = _indicator(_lengths(column), columns, len(self.target_names))
         return y, int(np.count_nonzero(columns < 0))

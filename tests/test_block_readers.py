@@ -151,6 +151,11 @@ def test_svmlight_errors(tmp_path):
     path.write_text("# nothing\n\n")
     with pytest.raises(ValueError, match="no rows"):
         SVMLightBlocks(path)
+    path.write_text(" 4:1\n")
+    with pytest.raises(ValueError, match=r"rows\.svm has no label.*`target_names`"):
+        SVMLightBlocks(path)
+    with pytest.raises(ValueError, match=r"target_names should hold numbers.*'a'"):
+        SVMLightBlocks(path, target_names=["a"])
     path.write_text("1 4:1\n")
     with pytest.raises(ValueError, match=r"rows\.svm is not valid: n_features"):
         list(SVMLightBlocks(path, n_features=2, target_names=[1]))
@@ -222,6 +227,10 @@ def test_parquet_lists_and_texts(table):
         ({"labels": ["y0", "y1"], "target_names": ["a", "b"]}, r"Leave target_names=None"),
         ({"features": "ragged"}, r"'ragged' of .* different lengths"),
         ({"features": "gap", "vectorizer": HASH}, r"'gap' of .* without a value"),
+        ({"features": ["x0"], "vectorizer": HASH}, r"vectorizer is for texts in one column"),
+        ({"features": []}, r"features is empty; name"),
+        ({"labels": []}, r"labels is empty; name"),
+        ({"labels": "ragged", "target_names": ["a"]}, r"target_names are not of the type .*int64"),
     ],
 )
 def test_parquet_errors(table, options, message):
