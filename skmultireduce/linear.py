@@ -51,7 +51,7 @@ def _smallest_kept(magnitudes: np.ndarray, density: float | str, n_weights: int)
         n_kept = min(max(1, round(density * n_weights)), len(magnitudes))
         return float(magnitudes[len(magnitudes) - n_kept]) if n_kept else 0.0
     # In pieces, so that the float64 sums never take as much memory as the weights.
-    pieces = np.array_split(magnitudes, -(-len(magnitudes) // 1_000_000))
+    pieces = np.array_split(magnitudes, max(1, -(-len(magnitudes) // 1_000_000)))
     squares = [float(np.square(piece, dtype=np.float64).sum()) for piece in pieces]
     left = _PRUNED_SQUARES * sum(squares)
     for piece, square in zip(pieces, squares, strict=True):

@@ -647,6 +647,8 @@ def test_which_weights_stay(data):
     threshold = np.median(size)
     assert kept(min_magnitude=threshold).coef_.nnz == (size >= threshold).sum()
     assert kept(min_magnitude=1e9).coef_.nnz == 0
+    for density in ("auto", 0.5, None):
+        assert kept(min_magnitude=1e9).sparsify(density=density).coef_.nnz == 0
     # "auto": what has 5 % of the squares, and not one weight more.
     left_out = coef - kept(density="auto").coef_.toarray()
     smallest_kept = size[left_out == 0].min()
