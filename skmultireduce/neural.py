@@ -504,7 +504,7 @@ class MultiLabelMLPClassifier(
         factors = self._row_factors(rows, 0, rows.shape[0])
         norms = rows.squared_norms
         if len(factors):
-            norms *= np.square(factors, dtype=np.float64)
+            norms = norms * np.square(factors, dtype=np.float64)
         total = targets.total_weight()
         used = total > 0
         sums = {

@@ -221,6 +221,16 @@ def test_partial_fit_goes_on_with_the_samples_of_its_first_call_or_with_none():
     full.set_params(n_sampled_labels=None).partial_fit(X, y)
 
 
+def test_sums_leave_the_rows_as_they_are():
+    X, y = many_labels(60, 5)
+    model = small(max_iter=1).fit(X, y)
+    rows, label_sets = model._read(X, y, reset=False)
+    targets = model._build_targets(rows, label_sets, None)
+    norms = rows.squared_norms.copy()
+    model._row_sums(rows, targets)
+    np.testing.assert_array_equal(rows.squared_norms, norms)
+
+
 def test_embeddings_get_their_size_once():
     X, y = many_labels(60, 5)
     empty = (X[:20], 0 * y[:20])
