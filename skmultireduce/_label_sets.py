@@ -250,7 +250,9 @@ def _read_classes(
     y = column_or_1d(y, warn=True)
     # Also rejects NaN and mixed objects.
     y = check_array(y, dtype=None, ensure_2d=False, input_name=input_name, ensure_min_samples=1)
-    check_classification_targets(y)
+    if target is None and classes is None:
+        # Where classes are known, a part of y may well hold each of them once.
+        check_classification_targets(y)
     if not allow_multiclass:
         raise ValueError(
             f"{input_name} is 1-D, a multi-label indicator of shape (n_samples, n_labels) is "

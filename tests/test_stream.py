@@ -149,6 +149,16 @@ def test_one_block_is_fit_for_classes():
         clone(MODELS[0]).fit_stream(parts, classes=["a", "b"])
 
 
+def test_blocks_may_have_many_classes_for_their_rows():
+    # scikit-learn takes such a y for one of a regression; warnings are errors here.
+    names = np.arange(130) % 40
+    parts = blocks_of(26, 52, 78, 104, Y=names)
+    model = clone(MODELS[0]).fit_stream(parts, classes=np.arange(40))
+    assert len(model.classes_) == 40
+    stream = clone(MODELS[0]).partial_fit(*parts[0], classes=np.arange(40)).partial_fit(*parts[1])
+    assert stream.t_ == 52
+
+
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
 @given(bounds=st.sets(st.integers(1, 129), max_size=5), seed=st.integers(0, 99))
 @settings(max_examples=15)
