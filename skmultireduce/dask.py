@@ -198,6 +198,7 @@ class _Facts:
     target: Target | None = None
     names: np.ndarray | None = None
     dense: bool = False
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,14 @@ def _facts(block: _Block | None) -> _Facts:
     if block is None:
         return _Facts(0)
     n_rows, n_features = block.rows.shape
-    return _Facts(n_rows, n_features, block.target, block.names, block.rows.dense)
+    return _Facts(
+        n_rows,
+        n_features,
+        block.target,
+        block.names,
+        block.rows.dense,
+        block.weight is not None,
+    )
 
 
 def _make_shard(
@@ -621,6 +629,11 @@ def _common_facts(facts: list[_Facts]) -> tuple[_Facts, Target]:
             )
         if fact.dense != first.dense:
             raise ValueError("Some partitions of X are sparse, some dense. Convert all to CSR.")
+        if fact.weighted != first.weighted:
+            raise ValueError(
+                "Some partitions have sample weights and some have none. Give all of them "
+                "weights; 1 changes nothing."
+            )
         if not np.array_equal(fact.names, first.names):
             raise ValueError(f"Partition {number} of X has other feature names than the first.")
     return first, _common_target([fact.target for fact in filled])

@@ -624,6 +624,9 @@ def test_rejected_data(client):
         model.fit(X, Y)
     with pytest.raises(TypeError, match="y is a list"):
         model.fit(X_parts, [1, 2])
+    for weights in ([None, WEIGHT[61:]], [WEIGHT[:61], None]):
+        with pytest.raises(ValueError, match="Some partitions have sample weights"):
+            model.fit(blocks(X, (0, 61, 203)), blocks(Y, (0, 61, 203)), [*map(delayed, weights)])
     with pytest.raises(TypeError, match=r"X is a Delayed.*list of delayed blocks"):
         model.fit(delayed(X), delayed(Y))
     with pytest.raises(ValueError, match=r"\[203, 200\] in X and y"):
