@@ -129,12 +129,12 @@ def _row_chunks(data: Any) -> tuple[int, ...] | None:
 
 
 def _aligned(X: Any, **others: Any) -> list[list[Any] | None]:
-    """Partitions of X and of what goes with it, row by row; None stays None."""
+    """Partitions of X and of what goes with it, row by row; no weights stay None."""
     parts_X = _partitions(X, "X")
     chunks = _row_chunks(X)
     out: list[list[Any] | None] = [parts_X]
     for name, other in others.items():
-        if other is None:
+        if other is None and name == "sample_weight":
             out.append(None)
             continue
         own = _row_chunks(other)

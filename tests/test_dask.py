@@ -622,6 +622,9 @@ def test_rejected_data(client):
     X_parts, _ = arrays(X, Y)
     with pytest.raises(TypeError, match=r"X is a ndarray.*from_array"):
         model.fit(X, Y)
+    for estimator in (model, DaskThresholdedMultiLabel(model)):
+        with pytest.raises(TypeError, match="y is a NoneType"):
+            estimator.fit(X_parts, None)
     with pytest.raises(TypeError, match="y is a list"):
         model.fit(X_parts, [1, 2])
     for weights in ([None, WEIGHT[61:]], [WEIGHT[:61], None]):
