@@ -414,7 +414,7 @@ class BaseSGDMultiLabel(
         self.n_iter_ = 0
         self._epoch_number = 0
         self._epochs_of_run = 0
-        self._n_averaged = 0
+        self._drop_average()
         self.loss_curve_: list[float] = []
         self._allocate(n_features, n_labels)
 
@@ -559,6 +559,9 @@ class BaseSGDMultiLabel(
         self._check_finite(loss)
         if self.average and self._epoch_number >= int(self.average):
             self._update_average()
+        else:
+            # A mean of an earlier training, without this epoch, would hide it.
+            self._drop_average()
         if self.verbose:
             print(f"epoch {self.n_iter_}: loss {loss:.6g}")
         if validation is not None:
@@ -577,7 +580,7 @@ class BaseSGDMultiLabel(
     def _end_run(self, progress: Progress) -> None:
         if progress.best_state is not None:
             for name, value in progress.best_state.items():
-                getattr(self, name)[...] = value
+                vars(self).setdefault(name, value)[...] = value
             self._n_averaged = progress.best_averaged
         self._check_finite(self._checksum())
 
@@ -619,6 +622,11 @@ class BaseSGDMultiLabel(
             else:
                 mean = getattr(self, mean_name)
                 mean += (value - mean) / self._n_averaged
+
+    def _drop_average(self) -> None:
+        self._n_averaged = 0
+        for name in self._STATE:
+            self.__dict__.pop(f"_mean{name}", None)
 
     def _plain_state(self) -> dict[str, np.ndarray]:
         """Parameters in a form whose mean is meaningful."""

@@ -135,7 +135,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         Patience of early stopping and of `tol`, in epochs. In [1, inf).
     average : bool or int, default=False
         Use the mean of the weights at the ends of the epochs, from epoch `average` on
-        (True: from the first).
+        (True: from the first). Where it is changed between trainings, an epoch that has no
+        part in the mean ends it.
     warm_start : bool, default=False
         Let `fit` and `fit_stream` go on from the present weights. An interrupted run is
         resumed where it stopped, and ends with the same bits; after a complete one the
@@ -556,9 +557,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             axes = tuple(axis.astype(index) for axis in places)
             pruned = sp.csr_array((weights[places], axes), shape=weights.shape)
         self._intercepts = self._parameters()[1].copy()
-        for name in self._STATE:
-            self.__dict__.pop(f"_mean{name}", None)
-        self._n_averaged = 0
+        self._drop_average()
         self._weights = np.empty(0, dtype=self.dtype)
         self._scale = np.ones(1)
         self._pruned = pruned

@@ -172,7 +172,8 @@ class MultiLabelMLPClassifier(
     n_iter_no_change : int, default=5
         Patience of early stopping and of `tol`, in epochs. In [1, inf).
     average : bool or int, default=False
-        Use the mean of the parameters at the ends of the epochs, from epoch `average` on.
+        Use the mean of the parameters at the ends of the epochs, from epoch `average` on;
+        see `MultiLabelSGDClassifier`.
     warm_start : bool, default=False
         Let `fit` and `fit_stream` go on from the present parameters.
     shuffle : bool, default=True

@@ -43,3 +43,21 @@ def test_the_model_of_the_best_epoch_is_kept_with_its_mean(cls, average):
     # The next epoch enters a mean of two.
     model.set_params(early_stopping=False, scoring=None).partial_fit(X, y)
     assert model._n_averaged == {False: 0, True: 3, 4: 1}[average]
+
+
+@pytest.mark.parametrize("later", [False, 9])
+@pytest.mark.parametrize("cls", [MultiLabelSGDClassifier, MultiLabelMLPClassifier])
+def test_a_mean_of_earlier_epochs_does_not_hide_later_ones(cls, later):
+    X, y = random_problem(3)
+    y[:, 0] = 1
+    averaged = cls(average=True, max_iter=4, random_state=0)
+    plain = cls(max_iter=4, random_state=0)
+    for model in (averaged, plain):
+        model.partial_fit(X, y).partial_fit(X, y)
+    averaged.set_params(average=later)
+    for model in (averaged, plain):
+        model.partial_fit(X, y)
+    np.testing.assert_array_equal(averaged.decision_function(X), plain.decision_function(X))
+    # Nor does a new model carry it along.
+    averaged.set_params(average=True).fit(X, y).set_params(average=False).fit(X, y)
+    assert not [name for name in averaged._STATE if hasattr(averaged, f"_mean{name}")]
