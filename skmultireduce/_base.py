@@ -137,6 +137,9 @@ class BaseSGDMultiLabel(
     # Their values then; none in a model that an earlier release has trained.
     _begun_with: dict[str, Any] = {}
 
+    # Sample weight that counts as one row: the mean of those that the rates were set by.
+    _unit_weight: float | None = None
+
     # Names of the attributes that make up the state of the parameters.
     _STATE: tuple[str, ...] = ()
 
@@ -281,8 +284,9 @@ class BaseSGDMultiLabel(
         `max_iter` calls give the bits of one `fit`. ``learning_rate="linear"`` decays over
         the first `max_iter` calls and then stays at its last mean step; for a long stream
         set `max_iter` to the number of calls, or use ``"invscaling"``. ``"auto"`` values
-        of `eta0` and `alpha`, and the probabilities with which a sampled softmax takes
-        labels, are taken from the first call's rows; given values must stay.
+        of `eta0` and `alpha`, the mean of the sample weights, and the probabilities with
+        which a sampled softmax takes labels, are taken from the first call's rows; given
+        values must stay.
 
         Parameters
         ----------
@@ -295,7 +299,7 @@ class BaseSGDMultiLabel(
             All classes, in the first call with 1-D y. For multi-label y the columns say
             it; if given, there must be one for each.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Weights of the rows, relative to those of all calls; 1 where there are none.
 
         Returns
         -------
@@ -314,7 +318,9 @@ class BaseSGDMultiLabel(
             self._start(rows.shape[1], label_sets.n_labels)
         else:
             self._check_goes_on()
-        targets = self._build_targets(rows, label_sets, sample_weight)
+        targets = self._build_targets(
+            rows, label_sets, sample_weight, None if first else self._unit_weight
+        )
         if first:
             self._use_sums(self._row_sums(rows, targets), targets.loss)
         self._train_or_forget(rows, targets, 1, None, X, y)
@@ -414,12 +420,17 @@ class BaseSGDMultiLabel(
         self.n_iter_ = 0
         self._epoch_number = 0
         self._epochs_of_run = 0
+        self._unit_weight = None
         self._drop_average()
         self.loss_curve_: list[float] = []
         self._allocate(n_features, n_labels)
 
     def _build_targets(
-        self, rows: Rows, label_sets: LabelSets, sample_weight: np.ndarray | None
+        self,
+        rows: Rows,
+        label_sets: LabelSets,
+        sample_weight: np.ndarray | None,
+        mean_weight: float | None = None,
     ) -> Targets:
         targets = Targets.build(
             label_sets,
@@ -428,8 +439,11 @@ class BaseSGDMultiLabel(
             sample_weight=sample_weight,
             class_weight=read_class_weight(self.class_weight, self._target, label_sets.counts()),
             dtype=self.dtype,
+            mean_weight=mean_weight,
         )
         self._count_unlabeled(rows.shape[0], targets.n_targets)
+        self._check_used(float(targets.row_share.sum()))
+        self._unit_weight = targets.mean_weight
         return targets
 
     def _count_unlabeled(self, n_rows: int, n_targets: int) -> None:
@@ -448,12 +462,15 @@ class BaseSGDMultiLabel(
                 stacklevel=4,
             )
 
-    def _use_sums(self, sums: dict[str, Any], loss: str) -> None:
-        if sums["n_used"] == 0:
+    def _check_used(self, n_used: float) -> None:
+        if n_used == 0:
             raise ValueError(
                 "No row has both a label and a positive weight; check sample_weight, "
                 "class_weight and y."
             )
+
+    def _use_sums(self, sums: dict[str, Any], loss: str) -> None:
+        self._check_used(sums["n_used"])
         self._set_rates(sums, loss)
         names = (*self._READ_ONCE, *self._READ_ONCE_OF_STREAM)
         self._begun_with = {name: getattr(self, name) for name in names}

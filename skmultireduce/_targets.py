@@ -59,6 +59,8 @@ class Targets:
         target.
     sample_weight_sum : float
         Number of rows that have a target, each counted with its sample weight as given.
+    mean_weight : float
+        Sample weight of a row that counts as one.
     """
 
     reduction: str
@@ -68,6 +70,7 @@ class Targets:
     label_weight: np.ndarray
     row_share: np.ndarray
     sample_weight_sum: float
+    mean_weight: float
 
     @classmethod
     def build(
@@ -107,12 +110,14 @@ class Targets:
         sizes = label_sets.sizes
         row_weight = np.empty(0)
         label_weight = np.empty(0)
-        if sample_weight is None:
+        if mean_weight is None:
             mean_weight = 1.0
-        else:
-            if mean_weight is None:
+            if sample_weight is not None:
                 mean_weight = float(sample_weight[sample_weight > 0].mean())
+        if sample_weight is not None:
             row_weight = sample_weight / mean_weight
+        elif mean_weight != 1:
+            row_weight = np.full(len(sizes), 1 / mean_weight)
         row_share = row_weight.copy() if len(row_weight) else np.ones(len(sizes))
         if reduction in SOFTMAX_REDUCTIONS:
             row_share[sizes == 0] = 0
@@ -137,6 +142,7 @@ class Targets:
             label_weight.astype(dtype),
             row_share,
             float(row_share.sum()) * mean_weight,
+            mean_weight,
         )
 
     @property

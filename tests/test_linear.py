@@ -21,7 +21,11 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 from conftest import best_micro_jaccard, random_problem
-from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce import (
+    MultiLabelMLPClassifier,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+)
 from skmultireduce._targets import REDUCTIONS
 from skmultireduce.inspection import top_features
 from skmultireduce.linear import _smallest_kept
@@ -288,6 +292,38 @@ def test_weights_count_as_repetitions_in_the_automatic_rates(data):
         other = MultiLabelSGDClassifier(**form, max_iter=1).fit(X[rows], y[rows])
         assert one.alpha_ == pytest.approx(other.alpha_, rel=1e-5)
         assert one.eta0_ == pytest.approx(other.eta0_, rel=1e-5)
+
+
+@pytest.mark.parametrize("cls", [MultiLabelSGDClassifier, MultiLabelMLPClassifier])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_weights_count_alike_in_all_calls_of_partial_fit(data, cls, reduction):
+    X, y = data
+
+    def after(weight):
+        model = cls(reduction=reduction, random_state=0)
+        model.partial_fit(X, y, sample_weight=np.full(300, 2.0))
+        return model.partial_fit(X[:5], y[:5], sample_weight=weight).decision_function(X)
+
+    light, even, heavy = (after(np.full(5, weight)) for weight in (0.1, 2.0, 20.0))
+    start = cls(reduction=reduction, random_state=0).partial_fit(X, y).decision_function(X)
+    change = [np.abs(scores - start).max() for scores in (light, even, heavy)]
+    assert change[0] < change[1] / 2 < change[2] / 2
+    # Without weights rows count 1, half of what the first ones did.
+    np.testing.assert_array_equal(after(None), after(np.ones(5)))
+
+
+def test_a_batch_without_any_weight_is_refused_and_changes_nothing(data):
+    X, y = data
+    model = MultiLabelSGDClassifier(random_state=0).partial_fit(X, y)
+    expected = model.decision_function(X)
+    labels = y[:2].copy()
+    labels[1] = 0
+    with (
+        pytest.warns(UserWarning, match="no label"),
+        pytest.raises(ValueError, match="both a label and a positive weight"),
+    ):
+        model.partial_fit(X[:2], labels, sample_weight=[0.0, 1.0])
+    np.testing.assert_array_equal(model.decision_function(X), expected)
 
 
 def test_label_weights_in_y(data):
