@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from skmultireduce._label_sets import LabelSets, Target
+from skmultireduce._naming import naming
 from skmultireduce._sampling import draw_labels
 
 __all__ = [
@@ -278,9 +279,11 @@ def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> 
                     f"class_weight has the label {name!r}, but labels are the column numbers "
                     f"0 to {n_labels - 1} of y."
                 )
-            weights[position[name]] = weight
+            with naming("class_weight"):
+                weights[position[name]] = weight
     else:
-        weights = np.asarray(class_weight, dtype=np.float64)
+        with naming("class_weight"):
+            weights = np.asarray(class_weight, dtype=np.float64)
         if weights.shape != (n_labels,):
             raise ValueError(
                 f"class_weight is an array of shape {weights.shape}; one weight for each of "

@@ -416,12 +416,19 @@ def test_early_stopping_on_own_rows(data):
         ({"class_weight": [1, 2]}, "class_weight"),
         ({"class_weight": {9: 1.0}}, "column numbers"),
         ({"class_weight": {0: -1.0}}, "non-negative"),
+        ({"class_weight": {0: "heavy"}}, "class_weight is not valid"),
+        ({"class_weight": ["a"] * 6}, "class_weight is not valid"),
         ({"dtype": "float16"}, "dtype"),
     ],
 )
 def test_bad_parameters(data, parameters, message):
     with pytest.raises(ValueError, match=message):
         MultiLabelSGDClassifier(**parameters).fit(*data)
+
+
+def test_class_weight_in_the_form_of_scikit_learn_for_many_outputs_is_refused(data):
+    with pytest.raises(TypeError, match="class_weight is not valid"):
+        MultiLabelSGDClassifier(class_weight=[{0: 1, 1: 2}] * 6).fit(*data)
 
 
 # ------------------------------------------------------------------ resumption
