@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
 from skmultireduce._kernels import linear as _linear_kernel
 from skmultireduce._kernels import mlp as _kernel
+from skmultireduce._label_sets import LabelSets
 from skmultireduce._sampling import LabelSampler, find_candidates, inclusion_probabilities
 from skmultireduce._targets import SMOOTHNESS, Targets
 from skmultireduce._threads import Threads
@@ -401,6 +402,25 @@ class MultiLabelMLPClassifier(
             )
         if isinstance(self.embedding_init, Mapping) and not len(self.embedding_init):
             raise ValueError("embedding_init is an empty mapping; pass vectors or None.")
+
+    def _read(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> tuple[Rows, LabelSets]:
+        read = super()._read(X, y, reset=reset, classes=classes)
+        if not reset:
+            self._check_widths()
+        return read
+
+    def _check_widths(self) -> None:
+        """Raise a ValueError if the model has other layers than the parameters say."""
+        dim, *hidden = self._widths
+        found = {"hidden_layer_sizes": (hidden, self._hidden_widths())}
+        if self.embedding_init is None:
+            found["embedding_dim"] = (dim, self.embedding_dim)
+        for name, (there, asked) in found.items():
+            if there != asked:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r}, but the model was fitted with {there}. Set "
+                    "it back, or fit a new model with warm_start=False."
+                )
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()

@@ -231,6 +231,21 @@ def test_sums_leave_the_rows_as_they_are():
     np.testing.assert_array_equal(rows.squared_norms, norms)
 
 
+@pytest.mark.parametrize("changed", [{"hidden_layer_sizes": (3,)}, {"embedding_dim": 4}])
+def test_other_layers_than_the_model_has_are_refused(changed):
+    X, y = many_labels(60, 5)
+    model = small(hidden_layer_sizes=[5], warm_start=True).fit(X, y)
+    (name,) = changed
+    for train in (model.fit, model.partial_fit, lambda X, y: model.fit_stream([(X, y)])):
+        model.set_params(**changed)
+        with pytest.raises(ValueError, match=rf"{name}=.*Set it back"):
+            train(X, y)
+        # The same number in another form is no change.
+        model.set_params(hidden_layer_sizes=5, embedding_dim=model.embedding_.shape[1])
+        train(X, y)
+    model.set_params(warm_start=False, **changed).fit(X, y)
+
+
 def test_embeddings_get_their_size_once():
     X, y = many_labels(60, 5)
     empty = (X[:20], 0 * y[:20])
