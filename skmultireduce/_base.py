@@ -30,6 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmultireduce._cutoff import best_jaccard
 from skmultireduce._kernels import linear as _kernel
 from skmultireduce._label_sets import LabelSets, Target, read_labels
+from skmultireduce._naming import naming
 from skmultireduce._sampling import row_order
 from skmultireduce._schedule import (
     LEARNING_RATES,
@@ -84,6 +85,14 @@ def padded(n: int, dtype: Any) -> int:
 
 def _block_mib() -> float:
     return min(_BLOCK_MIB, get_config()["working_memory"])
+
+
+def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
+    if rows.shape[0] != label_sets.n_rows:
+        raise ValueError(
+            "Found input variables with inconsistent numbers of samples: "
+            f"{[rows.shape[0], label_sets.n_rows]} in {names}."
+        )
 
 
 def _open_unit_interval(dtype: np.dtype) -> tuple[Any, Any]:
@@ -347,11 +356,7 @@ class BaseSGDMultiLabel(
                 "in y contradict. Use label_sampling='random', or a y of 0 and 1."
             )
         rows = read_X(self, X, dtype=self.dtype, reset=True) if reset else self._read_rows(X)
-        if rows.shape[0] != label_sets.n_rows:
-            raise ValueError(
-                "Found input variables with inconsistent numbers of samples: "
-                f"{[rows.shape[0], label_sets.n_rows]} in X and y."
-            )
+        _check_as_many_rows(rows, label_sets, "X and y")
         if reset:
             self._target: Target = target
             self.classes_ = target.classes
@@ -376,8 +381,14 @@ class BaseSGDMultiLabel(
             raise ValueError("X_val and y_val are for early stopping; set early_stopping=True.")
 
     def _read_validation(self, X_val: Any, y_val: Any) -> tuple:
-        rows = read_X(self, X_val, dtype=self.dtype, reset=False)
-        label_sets, _ = read_labels(y_val, target=self._target, input_name="y_val")
+        rows = read_X(self, X_val, dtype=self.dtype, reset=False, input_name="X_val")
+        label_sets, _ = read_labels(
+            y_val,
+            target=self._target,
+            allow_weights=self.reduction not in ONE_VS_REST,
+            input_name="y_val",
+        )
+        _check_as_many_rows(rows, label_sets, "X_val and y_val")
         return rows, label_sets, X_val, y_val
 
     def _check_parameters(self) -> None:
@@ -657,7 +668,20 @@ class BaseSGDMultiLabel(
     def _validation_score(self, validation: tuple) -> float:
         rows, label_sets, X_val, y_val = validation
         if self.scoring is not None:
-            return float(check_scoring(self, self.scoring)(self, X_val, y_val))
+            if isinstance(self.scoring, str):
+                # scikit-learn's metrics take neither label weights nor every container.
+                y_val = self._target.to_output(label_sets.indptr, label_sets.indices)
+            score = check_scoring(self, self.scoring)(self, X_val, y_val)
+            with naming("scoring"):
+                score = float(score)
+            if np.isnan(score):
+                raise ValueError(
+                    f"scoring={self.scoring!r} gives NaN on the rows that early stopping looks at, "
+                    "so that no epoch is the best; some metrics do for a label that all of them "
+                    "or none of them have. Choose another scoring, a larger "
+                    "validation_fraction, or pass X_val and y_val."
+                )
+            return score
         if self._target.kind == "multiclass":
             predicted = self._top_labels(rows)
             return float(np.mean(predicted == label_sets.indices))

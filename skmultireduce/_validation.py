@@ -135,7 +135,7 @@ class Rows:
 
 
 def read_X(  # noqa: N802
-    estimator: Any, X: Any, *, dtype: Any, reset: bool
+    estimator: Any, X: Any, *, dtype: Any, reset: bool, input_name: str = "X"
 ) -> Rows:
     """Validate X with scikit-learn's rules and give it as `Rows`.
 
@@ -151,14 +151,16 @@ def read_X(  # noqa: N802
         ``float32`` or ``float64``.
     reset : bool
         Whether this is the X of a first fit.
+    input_name : str, default="X"
+        Name in error messages.
 
     Returns
     -------
     rows : Rows
     """
-    check_sparse(X, "X")
+    check_sparse(X, input_name)
     # Values beyond the range of `dtype` become infinite, and infinity is rejected.
-    with np.errstate(over="ignore"), naming("X"):
+    with np.errstate(over="ignore"), naming(input_name):
         X = validate_data(
             estimator,
             X,

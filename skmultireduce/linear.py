@@ -130,7 +130,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         Share of the rows that is held out, stratified over labels. In (0, 1).
     scoring : str, callable or None, default=None
         Metric of early stopping. None: the micro-averaged Jaccard index at the best single
-        cutoff (accuracy for 1-D y). Otherwise a scikit-learn scorer.
+        cutoff (accuracy for 1-D y). Otherwise a scikit-learn scorer: to a name label weights
+        in y are labels like others, a callable gets y as it is.
     n_iter_no_change : int, default=5
         Patience of early stopping and of `tol`, in epochs. In [1, inf).
     average : bool or int, default=False

@@ -169,7 +169,8 @@ class MultiLabelMLPClassifier(
         Share of the rows that is held out. In (0, 1).
     scoring : str, callable or None, default=None
         Metric of early stopping. None: the micro-averaged Jaccard index at the best single
-        cutoff (accuracy for 1-D y).
+        cutoff (accuracy for 1-D y). Otherwise a scikit-learn scorer; see
+        `MultiLabelSGDClassifier`.
     n_iter_no_change : int, default=5
         Patience of early stopping and of `tol`, in epochs. In [1, inf).
     average : bool or int, default=False

@@ -1,6 +1,7 @@
 """What early stopping saves on real data, and what it costs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import best_micro_jaccard, random_problem
@@ -61,3 +62,46 @@ def test_a_mean_of_earlier_epochs_does_not_hide_later_ones(cls, later):
     # Nor does a new model carry it along.
     averaged.set_params(average=True).fit(X, y).set_params(average=False).fit(X, y)
     assert not [name for name in averaged._STATE if hasattr(averaged, f"_mean{name}")]
+
+
+@pytest.mark.parametrize("scoring", [None, "f1_micro"])
+@pytest.mark.parametrize("cls", [MultiLabelSGDClassifier, MultiLabelMLPClassifier])
+def test_label_weights_are_labels_to_early_stopping(cls, scoring):
+    X, y = random_problem(3)
+    y[:, 0] = 1
+    weighted = y * np.random.default_rng(0).uniform(0.5, 2, y.shape)
+    model = cls(early_stopping=True, scoring=scoring, max_iter=3, random_state=0)
+    own = model.fit(X, weighted, X_val=X, y_val=weighted).validation_scores_
+    assert model.fit(X, weighted, X_val=X, y_val=y).validation_scores_ == own
+    assert len(model.fit(X, weighted).validation_scores_) == 3
+
+
+def test_scoring_by_name_takes_y_in_any_container():
+    X, y = random_problem(3)
+    y[:, 0] = 1
+    model = MultiLabelSGDClassifier(
+        early_stopping=True, scoring="f1_micro", max_iter=3, random_state=0
+    )
+    expected = model.fit(X, y).validation_scores_
+    frame = pd.DataFrame(y).astype("Int64")
+    assert model.fit(X, frame).validation_scores_ == expected
+
+
+def test_validation_rows_that_do_not_fit_are_named():
+    X, y = random_problem(3)
+    y[:, 0] = 1
+    model = MultiLabelSGDClassifier(early_stopping=True, max_iter=3, random_state=0)
+    for n_X, n_y in ((5, 9), (9, 5)):
+        with pytest.raises(ValueError, match="in X_val and y_val"):
+            model.fit(X, y, X_val=X[:n_X], y_val=y[:n_y])
+    with pytest.raises(ValueError, match="X_val is not valid"):
+        model.fit(X, y, X_val=X[:, 1:], y_val=y)
+
+
+@pytest.mark.parametrize("score", [np.nan, "high"])
+def test_a_score_that_compares_with_none_is_refused(score):
+    X, y = random_problem(3)
+    y[:, 0] = 1
+    model = MultiLabelSGDClassifier(early_stopping=True, scoring=lambda model, X, y: score)
+    with pytest.raises(ValueError, match="scoring"):
+        model.fit(X, y)
