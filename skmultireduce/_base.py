@@ -149,6 +149,9 @@ class BaseSGDMultiLabel(
     # Sample weight that counts as one row: the mean of those that the rates were set by.
     _unit_weight: float | None = None
 
+    # Of a run of `fit` that has not come to its end.
+    _progress: Progress | None = None
+
     # Names of the attributes that make up the state of the parameters.
     _STATE: tuple[str, ...] = ()
 
@@ -332,7 +335,10 @@ class BaseSGDMultiLabel(
         )
         if first:
             self._use_sums(self._row_sums(rows, targets), targets.loss)
+        # This epoch is no part of a run of fit that has not come to its end.
+        self._progress = None
         self._train_or_forget(rows, targets, 1, None, X, y)
+        self._progress = None
         return self
 
     def _read(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> tuple[Rows, LabelSets]:
@@ -417,7 +423,8 @@ class BaseSGDMultiLabel(
 
     def _forget(self) -> None:
         """Leave no trace of an earlier fit that could pass for a fitted model."""
-        for name in ("n_iter_", "validation_scores_", "best_validation_score_", "_stream"):
+        scores = ("validation_scores_", "best_validation_score_")
+        for name in ("n_iter_", *scores, "_stream", "_progress"):
             self.__dict__.pop(name, None)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -499,6 +506,7 @@ class BaseSGDMultiLabel(
         self._stream = None
         # An epoch that was interrupted leaves weights that fit to no counter.
         try:
+            self._return_to_last_epoch()
             self._train(*args)
         except BaseException:
             self._forget()
@@ -520,22 +528,29 @@ class BaseSGDMultiLabel(
         y: Any,
     ) -> None:
         n_used = float(targets.row_share.sum())
-        progress = self._begin_run()
+        progress = self._progress or self._begin_run()
+        # From here on whoever pickles the model pickles what a resumed run needs.
+        self._progress = progress
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         for _ in range(n_epochs):
             inner = context.subcontext(task_name="epoch")
             inner.call_on_fit_task_begin(estimator=self, X=X, y=y)
             loss = self._visit(work, rows, targets, 0, rows.shape[0])
-            stop = self._end_epoch(loss / n_used, progress, validation)
-            stop |= inner.call_on_fit_task_end(
+            settled = self._end_epoch(loss / n_used, progress, validation)
+            stop = inner.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
             )
-            if stop:
+            if settled or stop:
                 break
         else:
             if n_epochs > 1:
                 self._warn_unsettled()
+        if settled or self._epochs_of_run >= self.max_iter:
+            self._progress = None
+        elif progress.best_state is not None:
+            progress.last_state = self._copy_state()
+            progress.last_averaged = self._n_averaged
         self._end_run(progress)
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
@@ -572,11 +587,32 @@ class BaseSGDMultiLabel(
         self.t_ += targets.n_targets
         return loss
 
+    @property
+    def _objective(self) -> tuple[Any, ...]:
+        """Parameters on which the meaning of losses and validation scores depends."""
+        return self.early_stopping, self.reduction, self.loss
+
     def _begin_run(self) -> Progress:
+        self._progress = None
         if self.early_stopping:
             self.validation_scores_: list[float] = []
             self.best_validation_score_ = -np.inf
-        return Progress(Patience(self.n_iter_no_change, self.tol or 0.0))
+        patience = Patience(self.n_iter_no_change, self.tol or 0.0)
+        return Progress(patience, objective=self._objective)
+
+    def _return_to_last_epoch(self) -> None:
+        """Go on with the run that a callback stopped, if there is one."""
+        progress = self._progress
+        if progress is None:
+            return
+        if self._epochs_of_run == 0 or progress.objective != self._objective:
+            self._progress = None
+            return
+        progress.patience.n_iter_no_change = self.n_iter_no_change
+        progress.patience.tol = self.tol or 0.0
+        if progress.last_state is not None:
+            self._put_state(progress.last_state, progress.last_averaged)
+            progress.last_state = None
 
     def _end_epoch(self, loss: float, progress: Progress, validation: tuple | None) -> bool:
         """Count an epoch and judge it; return whether to stop."""
@@ -607,9 +643,7 @@ class BaseSGDMultiLabel(
 
     def _end_run(self, progress: Progress) -> None:
         if progress.best_state is not None:
-            for name, value in progress.best_state.items():
-                vars(self).setdefault(name, value)[...] = value
-            self._n_averaged = progress.best_averaged
+            self._put_state(progress.best_state, progress.best_averaged)
         self._check_finite(self._checksum())
 
     def _warn_unsettled(self) -> None:
@@ -639,6 +673,11 @@ class BaseSGDMultiLabel(
     def _copy_state(self) -> dict[str, np.ndarray]:
         names = [*self._STATE, *(f"_mean{name}" for name in self._STATE if self._n_averaged)]
         return {name: getattr(self, name).copy() for name in names}
+
+    def _put_state(self, state: dict[str, np.ndarray], n_averaged: int) -> None:
+        for name, value in state.items():
+            vars(self).setdefault(name, np.empty_like(value))[...] = value
+        self._n_averaged = n_averaged
 
     def _update_average(self) -> None:
         """Add the parameters of this epoch to the mean over epochs."""

@@ -118,8 +118,17 @@ class Progress:
         Copy of the parameters of the best epoch.
     best_averaged : int, default=0
         Number of epochs of which its means are.
+    objective : tuple, default=()
+        Parameters on which the meaning of the scores depends.
+    last_state : dict or None, default=None
+        Copy of the parameters of the last epoch, where the model has those of the best.
+    last_averaged : int, default=0
+        Number of epochs of which its means are.
     """
 
     patience: Patience
     best_state: dict[str, Any] | None = None
     best_averaged: int = 0
+    objective: tuple[Any, ...] = ()
+    last_state: dict[str, Any] | None = None
+    last_averaged: int = 0

@@ -559,6 +559,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
             pruned = sp.csr_array((weights[places], axes), shape=weights.shape)
         self._intercepts = self._parameters()[1].copy()
         self._drop_average()
+        # A run that a callback stopped would go on from the weights that it had.
+        self._progress = None
         self._weights = np.empty(0, dtype=self.dtype)
         self._scale = np.ones(1)
         self._pruned = pruned

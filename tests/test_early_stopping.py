@@ -1,8 +1,11 @@
 """What early stopping saves on real data, and what it costs."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from conftest import best_micro_jaccard, random_problem
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
@@ -105,3 +108,63 @@ def test_a_score_that_compares_with_none_is_refused(score):
     model = MultiLabelSGDClassifier(early_stopping=True, scoring=lambda model, X, y: score)
     with pytest.raises(ValueError, match="scoring"):
         model.fit(X, y)
+
+
+class Interrupt:
+    """Callback that stops after an epoch, or pickles the model there."""
+
+    def __init__(self, epoch, *, stop):
+        self.epoch, self.stop = epoch, stop
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name == "epoch" and estimator.n_iter_ == self.epoch:
+            self.checkpoint = pickle.dumps(estimator)
+            return self.stop
+        return False
+
+
+@pytest.mark.parametrize("stop", [True, False])
+@pytest.mark.parametrize("epoch", [1, 4, 6])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"early_stopping": True},
+        {"early_stopping": True, "average": 3},
+        {"tol": 0.05},
+    ],
+)
+@pytest.mark.parametrize("cls", [MultiLabelSGDClassifier, MultiLabelMLPClassifier])
+@pytest.mark.filterwarnings("ignore:.*without the loss settling")
+def test_a_run_that_was_interrupted_judges_its_epochs_as_a_whole(cls, options, epoch, stop):
+    X, y = random_problem(3)
+    y[:, 0] = 1
+    # The best epoch is the third; five without a better one are the patience.
+    if "early_stopping" in options:
+        options = options | {"scoring": _best_in_epoch_3}
+    model = cls(max_iter=12, warm_start=True, random_state=0, **options)
+    whole = clone(model).fit(X, y)
+    interrupt = Interrupt(epoch, stop=stop)
+    other = clone(model).set_callbacks(interrupt).fit(X, y)
+    if not stop:
+        other = pickle.loads(interrupt.checkpoint)
+    elif "early_stopping" in options:
+        # What can be used until it goes on is the best so far.
+        assert other._progress.best_averaged == other._n_averaged
+    other.set_callbacks().fit(X, y)
+    assert other.n_iter_ == whole.n_iter_
+    assert other.loss_curve_ == whole.loss_curve_
+    np.testing.assert_array_equal(other.decision_function(X), whole.decision_function(X))
+    if "early_stopping" in options:
+        assert other.validation_scores_ == whole.validation_scores_
+        assert other.best_validation_score_ == whole.best_validation_score_
+    assert other._progress is None
+
+
+def _best_in_epoch_3(model, X, y):
+    return -abs(model.n_iter_ - 3)
