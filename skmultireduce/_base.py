@@ -715,9 +715,9 @@ class BaseSGDMultiLabel(
                 score = float(score)
             if np.isnan(score):
                 raise ValueError(
-                    f"scoring={self.scoring!r} gives NaN on the rows that early stopping looks at, "
-                    "so that no epoch is the best; some metrics do for a label that all of them "
-                    "or none of them have. Choose another scoring, a larger "
+                    f"scoring={self.scoring!r} gives NaN on the rows that early stopping looks "
+                    "at, so that no epoch is the best; some metrics do for a label that all of "
+                    "them or none of them have. Choose another scoring, a larger "
                     "validation_fraction, or pass X_val and y_val."
                 )
             return score
