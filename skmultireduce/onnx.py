@@ -17,6 +17,9 @@ __all__ = ["register_converters", "to_onnx"]
 # Thresholds of these strategies are numbers that scores are compared with.
 _STRATEGIES = ("global", "per_label")
 
+# By the kind of their dtype; others are exported as strings.
+_CLASS_TYPES = dict.fromkeys("iub", np.int64) | {"f": np.float32}
+
 
 def register_converters() -> None:
     """Teach skl2onnx the estimators of this package.
@@ -48,6 +51,8 @@ def register_converters() -> None:
             labels = Int64TensorType([n_rows, len(classes)])
         elif classes.dtype.kind in "iub":
             labels = Int64TensorType([n_rows])
+        elif classes.dtype.kind == "f":
+            labels = FloatTensorType([n_rows])
         else:
             labels = StringTensorType([n_rows])
         operator.outputs[0].type = labels
@@ -194,8 +199,8 @@ def _convert_linear(scope: Any, operator: Any, container: Any) -> None:
                 op_version=opset,
             )
         else:
-            numbers = model.classes_.dtype.kind in "iub"
-            classes = model.classes_.astype(np.int64 if numbers else str)
+            kind = model.classes_.dtype.kind
+            classes = model.classes_.astype(_CLASS_TYPES.get(kind, str))
             labels = ops.OnnxGather(classes, top, axis=0, op_version=opset)
     _finish(labels, values, operator, scope, container)
 

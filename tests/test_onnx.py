@@ -61,11 +61,13 @@ def assert_same(found, model, X, atol=1e-5):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("kind", ["multilabel", "integers", "strings"])
+@pytest.mark.parametrize("kind", ["multilabel", "integers", "floats", "strings"])
 def test_linear(problem, parameters, kind):
     X, y = problem
     if kind != "multilabel":
         y = y.argmax(axis=1)
+    if kind == "floats":
+        y = y.astype(float)
     if kind == "strings":
         y = np.array(list("abcde"))[y]
     model = MultiLabelSGDClassifier(random_state=0, **parameters).fit(X, y)
