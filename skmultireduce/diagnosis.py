@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -231,7 +232,7 @@ def _from_scores(
     except NotFittedError:
         X_rows = indexable_rows(X)
         y_rows = y.tocsr() if issparse(y) else np.asarray(y)
-        if isinstance(cv, int):
+        if isinstance(cv, Integral):
             cv = KFold(cv, shuffle=True, random_state=0)
         parts = []
         for train, test in check_cv(cv).split(X_rows, y_rows):

@@ -7,12 +7,14 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import make_multilabel_classification
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
+from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.diagnosis import Diagnosis, diagnose
 from skmultireduce.reduction import MultiClassReduction
 
@@ -212,3 +214,12 @@ def test_representations():
 def test_errors(estimator, y, message):
     with pytest.raises(ValueError, match=message):
         diagnose(estimator, np.zeros((3, 1)), y)
+
+
+def test_numbers_of_folds_of_numpy_are_numbers():
+    X, y = make_multilabel_classification(
+        n_samples=60, n_classes=3, allow_unlabeled=False, random_state=0
+    )
+    model = MultiLabelSGDClassifier(max_iter=3, random_state=0)
+    expected = diagnose(model, X, y, cv=3).jaccard
+    assert diagnose(model, X, y, cv=np.int64(3)).jaccard == expected
