@@ -60,7 +60,7 @@ _SLACK = 1 - 1e-12
 
 
 class InfeasibleError(ValueError):
-    """No cutoff satisfies the constraint."""
+    """No cutoff satisfies the constraint, or has a score."""
 
 
 @dataclass(frozen=True)
@@ -1303,6 +1303,7 @@ def search_quantiles(
         The cuts that were tried with the best map, and their metrics.
     """
     weighted = any(pool.weighted for pool in pools)
+    undefined = False
     histograms = _run(pools, maps, lambda _: Histogram(weighted, len(maps) > 1), n_jobs)
     best: tuple[Found, np.ndarray, np.ndarray] | None = None
     for i, (score_map, histogram) in enumerate(zip(maps, histograms, strict=True)):
@@ -1325,9 +1326,16 @@ def search_quantiles(
                 fp = row_weight[rows[kept]].sum()
             if _feasible(constraint or {}, tp[j], fp - tp[j], own.positives):
                 result[j] = score_pairs(rows[kept], labels[kept])
-        j = len(result) - 1 - int(np.argmax(result[::-1]))
+        # A cutoff with NaN is none of the best.
+        j = len(result) - 1 - int(np.argmax(np.nan_to_num(result[::-1], nan=-np.inf)))
+        undefined |= bool(np.any(np.isnan(result)))
         if np.isfinite(result[j]) and (best is None or result[j] > best[0].score):
             best = Found(i, values[j], float(result[j]), histogram), values, result
+    if best is None and undefined:
+        raise InfeasibleError(
+            "scoring gives no number but NaN for the held-out rows. Choose another scoring, or a "
+            "cv whose held-out rows it is defined for."
+        )
     if best is None:
         raise InfeasibleError(_best_reachable(pools, maps, histograms, constraint or {}, n_jobs))
     return best

@@ -53,6 +53,7 @@ from ._cutoff import (
     search_quantiles,
 )
 from ._label_sets import LabelSets, Target, read_labels
+from ._naming import naming
 from ._sparse import check_sparse
 from ._state import VersionedState, forgets_on_error
 from ._validation import indexable_rows, iter_row_blocks, read_sample_weight
@@ -1162,7 +1163,9 @@ class _Metric:
             indptr = np.zeros(n_rows + 1, dtype=np.int64)
             np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
             y_pred = target.to_output(indptr, labels[order].astype(np.int32))
-            return float(self.function(y_true, y_pred, **extra))
+            found = self.function(y_true, y_pred, **extra)
+            with naming("scoring"):
+                return float(found)
 
         return score
 

@@ -194,6 +194,20 @@ def test_any_metric_at_quantiles():
         ThresholdedMultiLabel(Scores(), scoring="roc_auc").fit(scores, y)
 
 
+def test_cutoffs_whose_score_is_nan_are_passed_over():
+    scores, y = scored()
+
+    def precision_if_any(y_true, y_pred):
+        hits = np.sum(y_true * y_pred)
+        return hits / y_pred.sum() if y_pred.any() else np.nan
+
+    model = ThresholdedMultiLabel(Scores(), scoring=precision_if_any, random_state=0)
+    assert model.fit(scores, y).best_score_ == precision_if_any(y, model.predict(scores))
+    for bad in (lambda y_true, y_pred: np.nan, lambda y_true, y_pred: "high"):
+        with pytest.raises(ValueError, match="scoring"):
+            model.set_params(scoring=bad).fit(scores, y)
+
+
 def test_adjusted_is_at_least_global():
     scores, y = scored()
     single = ThresholdedMultiLabel(Scores(), random_state=0).fit(scores, y)
