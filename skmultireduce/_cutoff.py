@@ -289,7 +289,7 @@ def _counter(size: int, weighted: bool) -> np.ndarray:
 
 
 def _weight(weight: np.ndarray | None) -> np.ndarray:
-    return _NO_WEIGHT if weight is None else np.ascontiguousarray(weight)
+    return _NO_WEIGHT if weight is None else np.require(weight, requirements="CA")
 
 
 class Histogram:
@@ -1375,7 +1375,8 @@ def array_blocks(
     scores = np.asarray(scores)
     if scores.dtype != np.float32:
         scores = scores.astype(np.float64, copy=False)
-    scores = np.ascontiguousarray(scores)
+    # Kernels take numbers to lie at multiples of their size.
+    scores = np.require(scores, requirements="CA")
     # Blocks of about 1 MB stay in the cache while several counters look at them.
     size = step or max(1, 2**20 // max(1, scores.shape[1] * scores.itemsize))
 

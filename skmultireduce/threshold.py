@@ -115,7 +115,7 @@ def _estimator_scores(
         )
     dtype = np.float32 if scores.dtype == np.float32 else np.float64
     if never is None or not never.any() or method == "predict_proba":
-        return np.ascontiguousarray(scores, dtype=dtype)
+        return np.require(scores, dtype=dtype, requirements="CA")
     out = np.array(scores, dtype=dtype, order="C")
     out[:, never] = -np.inf
     return out

@@ -384,3 +384,12 @@ def test_best_jaccard_threshold_reproduces_the_score():
     y, scores = rng.integers(0, 2, (50, 6)), rng.random((50, 6)).astype(np.float32)
     threshold, score = best_jaccard(read_labels(y)[0], scores)
     assert jaccard_score(y, scores > threshold, average="micro") == pytest.approx(score)
+
+
+def test_blocks_lie_at_multiples_of_their_numbers_size():
+    scores = np.arange(12.0).reshape(4, 3)
+    odd = np.frombuffer(b"\0" + scores.tobytes(), dtype=np.uint8)[1:].view(float).reshape(4, 3)
+    assert not odd.flags.aligned
+    for rows, block in array_blocks(odd, step=2)():
+        assert block.flags.aligned
+        np.testing.assert_array_equal(block, scores[rows])

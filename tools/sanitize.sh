@@ -26,10 +26,11 @@ echo "== AddressSanitizer and UBSan"
 fresh
 CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
     LDFLAGS="-fsanitize=address,undefined" "$python" setup.py -q build_ext --inplace
-# The interpreter leaks by design, and is not built with the sanitizer, hence the preload.
+# The interpreter leaks by design, and is not built with the sanitizer, hence the preload. A
+# report ends the process: pytest must not keep what is written to file descriptors.
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
     ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-    "$python" -m pytest -q -p no:cacheprovider --no-header "$@"
+    "$python" -m pytest -q -p no:cacheprovider --no-header --capture=sys "$@"
 
 echo "== bounds checks of Cython"
 fresh
