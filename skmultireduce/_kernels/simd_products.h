@@ -124,6 +124,26 @@ SKM_AVX2 SKM_API void NAME(skm_product)(
 
 #else
 
+/* Columns of R rows, as many at a time as V has numbers. */
+#define COLUMNS(V)                                                                         \
+    for (; j + (int64_t)(sizeof(V) / sizeof(T)) <= n; j += sizeof(V) / sizeof(T)) {        \
+        V sum[R];                                                                          \
+        SKM_UNROLL                                                                         \
+        for (i = 0; i < R; ++i)                                                            \
+            sum[i] = (V){0};                                                               \
+        for (p = 0; p < k; ++p) {                                                          \
+            const V b0 = *(const V *)(b + p * ldb + j);                                    \
+            SKM_UNROLL                                                                     \
+            for (i = 0; i < R; ++i)                                                        \
+                sum[i] += a[i * down + p * right] * b0;                                    \
+        }                                                                                  \
+        SKM_UNROLL                                                                         \
+        for (i = 0; i < R; ++i) {                                                          \
+            V *out = (V *)(c + i * ldc + j);                                               \
+            *out = beta == 0 ? alpha * sum[i] : beta * *out + alpha * sum[i];              \
+        }                                                                                  \
+    }
+
 /* R rows of C. */
 SKM_AVX2 SKM_INLINE void SKM_CAT(NAME(skm_rows), R)(
     int64_t n, int64_t k, T alpha, const T *SKM_RESTRICT a, int64_t down, int64_t right,
@@ -153,49 +173,11 @@ SKM_AVX2 SKM_INLINE void SKM_CAT(NAME(skm_rows), R)(
             *next = beta == 0 ? alpha * high[i] : beta * *next + alpha * high[i];
         }
     }
-    for (; j + LANES <= n; j += LANES) {
-        VEC sum[R];
-        SKM_UNROLL
-        for (i = 0; i < R; ++i)
-            sum[i] = (VEC){0};
-        for (p = 0; p < k; ++p) {
-            const VEC b0 = *(const VEC *)(b + p * ldb + j);
-            SKM_UNROLL
-            for (i = 0; i < R; ++i)
-                sum[i] += a[i * down + p * right] * b0;
-        }
-        SKM_UNROLL
-        for (i = 0; i < R; ++i) {
-            VEC *out = (VEC *)(c + i * ldc + j);
-            *out = beta == 0 ? alpha * sum[i] : beta * *out + alpha * sum[i];
-        }
-    }
-    for (; j + LANES / 2 <= n; j += LANES / 2) {
-        HALF sum[R];
-        SKM_UNROLL
-        for (i = 0; i < R; ++i)
-            sum[i] = (HALF){0};
-        for (p = 0; p < k; ++p) {
-            const HALF b0 = *(const HALF *)(b + p * ldb + j);
-            SKM_UNROLL
-            for (i = 0; i < R; ++i)
-                sum[i] += a[i * down + p * right] * b0;
-        }
-        SKM_UNROLL
-        for (i = 0; i < R; ++i) {
-            HALF *out = (HALF *)(c + i * ldc + j);
-            *out = beta == 0 ? alpha * sum[i] : beta * *out + alpha * sum[i];
-        }
-    }
-    for (; j < n; ++j) {
-        T sum[R] = {0};
-        for (p = 0; p < k; ++p)
-            SKM_UNROLL
-            for (i = 0; i < R; ++i)
-                sum[i] += a[i * down + p * right] * b[p * ldb + j];
-        for (i = 0; i < R; ++i)
-            c[i * ldc + j] = beta == 0 ? alpha * sum[i] : beta * c[i * ldc + j] + alpha * sum[i];
-    }
+    COLUMNS(VEC)
+    COLUMNS(HALF)
+    COLUMNS(T)
 }
+
+#undef COLUMNS
 
 #endif
