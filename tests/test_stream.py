@@ -377,6 +377,15 @@ def test_errors_of_the_reader_leave_a_run_to_resume(error, trouble):
     assert reader.read - before == 3 * passes_left
 
 
+@pytest.fixture
+def interrupts():
+    """SIGINT interrupts, which it does not in what a shell has put into the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_waits_for_the_end_of_the_block():
     parts = blocks_of(30, 90)
 
