@@ -1181,13 +1181,14 @@ class _Held:
 
 
 def _read_sets(X: Any, y: Any) -> tuple[LabelSets, Target] | None:
-    n_rows = [_num_samples(_as_block(part)) for part in (X, y)]
+    y = _as_block(y)
+    n_rows = [_num_samples(_as_block(X)), _num_samples(y)]
     if n_rows[0] != n_rows[1]:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {n_rows} in a "
             "partition of X and that of y."
         )
-    return read_labels(_as_block(y)) if n_rows[1] else None
+    return read_labels(y) if n_rows[1] else None
 
 
 def _set_facts(read: tuple[LabelSets, Target] | None) -> tuple[int, Target | None]:
