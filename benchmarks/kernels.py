@@ -311,13 +311,6 @@ def bandwidth(repeats: int) -> list[dict]:
 
 
 # --------------------------------------------------------------------- threads
-THREADS_SHAPES = {
-    "bibtex-like": {"rows": 4880, "features": 1836, "nonzeros": 68, "labels": 159},
-    "many labels": {"rows": 12_000, "features": 9000, "nonzeros": 10, "labels": 735},
-    "few labels": {"rows": 20_000, "features": 500, "nonzeros": 22, "labels": 22},
-}
-
-
 def _at_once(calls: list[Callable[[], Any]]) -> float:
     """Seconds until all calls, each in a thread of its own, are done."""
     workers = [threading.Thread(target=call) for call in calls]
@@ -336,7 +329,7 @@ def threads(repeats: int) -> list[dict]:
     (but by what its halves save in the caches of their cores).
     """
     jobs: dict[str, Callable[[int], Any]] = {}
-    for shape, numbers in THREADS_SHAPES.items():
+    for shape, numbers in SHAPES.items():
         X, Y = _shaped(numbers)
         for loss in ("one_vs_rest", "squared_hinge"):
             jobs[f"{shape}, {loss}"] = lambda n, X=X, Y=Y, p=LOSSES[loss]: public(
