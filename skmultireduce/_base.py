@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -59,6 +60,10 @@ from skmultireduce._validation import (
 # Results of prediction are made in blocks of at most this size (and at most scikit-learn's
 # working_memory): small enough to stay in cache between the passes over them.
 _BLOCK_MIB = 8.0
+
+# Threads with labels of their own may be so many epochs ahead of each other, if nothing
+# looks at the model between epochs. Each costs its order of the rows in memory.
+_EPOCHS_AHEAD = 2
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -200,8 +205,13 @@ class BaseSGDMultiLabel(
         order: np.ndarray,
         shown: tuple[np.ndarray, np.ndarray],
         eta: tuple[float, float],
-    ) -> float:
-        """Train one epoch, or its part from `first_row` on; return the sum of the losses."""
+        n_ahead: int = 0,
+    ) -> Callable[[], float]:
+        """Begin to train one epoch, or its part from `first_row` on.
+
+        It comes after `n_ahead` epochs that have begun and were not waited for yet. Returns
+        what waits for its end and gives the sum of the losses.
+        """
         raise NotImplementedError
 
     def _scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
@@ -533,11 +543,18 @@ class BaseSGDMultiLabel(
         self._progress = progress
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        for _ in range(n_epochs):
+        watched = validation is not None or self._is_watched()
+        ahead = 0 if watched or work.threads.n_threads == 1 else _EPOCHS_AHEAD
+        begun: deque[Callable[[], float]] = deque()
+        settled = False
+        for number in range(n_epochs):
             inner = context.subcontext(task_name="epoch")
             inner.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            loss = self._visit(work, rows, targets, 0, rows.shape[0])
-            settled = self._end_epoch(loss / n_used, progress, validation)
+            n_rows = rows.shape[0]
+            begun.append(self._visit(work, rows, targets, 0, n_rows, n_ahead=len(begun)))
+            while len(begun) > min(ahead, n_epochs - 1 - number):
+                loss = begun.popleft()()
+                settled = self._end_epoch(loss / n_used, progress, validation)
             stop = inner.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
             )
@@ -556,14 +573,34 @@ class BaseSGDMultiLabel(
             estimator=self, X=X, y=y, reconstruction_attributes=self._copy_state
         )
 
+    def _is_watched(self) -> bool:
+        """Whether anything looks at the model, or at its losses, between epochs."""
+        return bool(
+            self.average
+            or self.verbose
+            or self.tol is not None
+            or getattr(self, "_skl_callbacks", ())
+        )
+
     def _visit(
-        self, work: Any, rows: Rows, targets: Targets, first_row: int, n_rows: int
-    ) -> float:
-        """Train on the rows from `first_row` on of an epoch of `n_rows`; return their loss."""
-        epoch = self._epoch_number
+        self,
+        work: Any,
+        rows: Rows,
+        targets: Targets,
+        first_row: int,
+        n_rows: int,
+        n_ahead: int = 0,
+    ) -> Callable[[], float]:
+        """Begin to train on the rows from `first_row` on of an epoch of `n_rows`.
+
+        See `_epoch` for the rest.
+        """
+        epoch = self._epoch_number + n_ahead
         last_row = first_row + rows.shape[0]
-        steps = epoch_steps(self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter)
-        loss = self._epoch(
+        steps = epoch_steps(
+            self.learning_rate, self.eta0_, self._epochs_of_run + n_ahead, self.max_iter
+        )
+        total_loss = self._epoch(
             work,
             rows,
             targets,
@@ -583,9 +620,10 @@ class BaseSGDMultiLabel(
                 label_sampling=self.label_sampling,
             ),
             eta=part_of_steps(steps, first_row, last_row, n_rows),
+            n_ahead=n_ahead,
         )
         self.t_ += targets.n_targets
-        return loss
+        return total_loss
 
     @property
     def _objective(self) -> tuple[Any, ...]:

@@ -384,7 +384,7 @@ class StreamMixin:
             part = context.subcontext(task_name="block")
             part.call_on_fit_task_begin(estimator=self, X=block.X, y=block.y)
             with self._as_a_whole(), work.threads:
-                stream.loss += self._visit(work, block.rows, targets, stream.row, stream.n_rows)
+                stream.loss += self._visit(work, block.rows, targets, stream.row, stream.n_rows)()
                 self._check_finite(stream.loss, self.n_iter_ + 1)
                 stream.row += n_rows
                 stream.block += 1

@@ -342,7 +342,7 @@ def _train_shard(
     model._weights, model._intercepts = flat[:-stride], flat[-stride:]
     model._scale = np.array([scale])
     n_rows = shard.rows.shape[0]
-    loss = model._epoch(
+    total_loss = model._epoch(
         shard.work,
         shard.rows,
         shard.targets,
@@ -363,6 +363,7 @@ def _train_shard(
         ),
         eta=eta,
     )
+    loss = total_loss()
     return _Trained(flat, float(model._scale[0]), loss, n_rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -68,8 +68,10 @@ class _Work:
 
     max_step: np.ndarray
     buffers: list[np.ndarray]
-    losses: list[np.ndarray]
+    n_groups: int
     threads: Threads
+    # Of each panel; the same once all have ended an epoch.
+    scales: list[np.ndarray]
 
 
 class MultiLabelSGDClassifier(BaseSGDMultiLabel):
@@ -382,20 +384,18 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         np.divide(
             _LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind"
         )
-        n_groups = -(-self._n_labels // _kernel.LABEL_GROUP)
-        buffers, losses = [], []
+        buffers = []
         for _ in self._widths:
             # Scores, products of the losses' factors, sums of the losses, spare.
             buffer = aligned_zeros((4, sum(self._widths)), self.dtype)
             buffer[1] = 1
             buffers.append(buffer)
-            # Cache lines apart, or threads would take them from each other.
-            losses.append(aligned_zeros((n_groups + 8,), np.float64))
         return _Work(
             max_step=max_step,
             buffers=buffers,
-            losses=losses,
+            n_groups=-(-self._n_labels // _kernel.LABEL_GROUP),
             threads=Threads(min(self._n_threads(), len(self._widths))),
+            scales=[],
         )
 
     def _epoch(
@@ -409,13 +409,16 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         order: np.ndarray,
         shown: tuple[np.ndarray, np.ndarray],
         eta: tuple[float, float],
-    ) -> float:
+        n_ahead: int = 0,
+    ) -> Callable[[], float]:
         begin, end = eta
         change = (end - begin) / max(1, len(order))
-        for loss in work.losses:
-            loss[:] = 0
         panels = list(self._panels(self._weights))
-        scales = [self._scale.copy() for _ in panels]
+        # Cache lines apart, or threads would take them from each other.
+        losses = [aligned_zeros((work.n_groups + 8,), np.float64) for _ in panels]
+        if not n_ahead:
+            work.scales = [self._scale.copy() for _ in panels]
+        scales = work.scales
 
         def run(number: int) -> None:
             first, last, panel = panels[number]
@@ -442,13 +445,18 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
                 first,
                 last,
                 work.buffers[number],
-                work.losses[number],
+                losses[number],
             )
 
-        work.threads.each(run, len(panels))
-        self._scale = scales[0]
-        # Each entry is of one panel: the sum does not depend on their number.
-        return float(np.sum(work.losses, axis=0).sum())
+        wait = work.threads.begin(run, len(panels))
+
+        def total_loss() -> float:
+            wait()
+            self._scale = scales[0].copy()
+            # Each entry is of one panel: the sum does not depend on their number.
+            return float(np.sum(losses, axis=0).sum())
+
+        return total_loss
 
     def _plain_state(self) -> dict[str, np.ndarray]:
         scale = self._weights.dtype.type(self._scale[0])

@@ -707,9 +707,9 @@ class MultiLabelMLPClassifier(
             aligned_zeros((2, padded(work.n_columns, self.dtype)), self.dtype),
         )
 
-    def _visit(self, *args: Any) -> float:
+    def _visit(self, *args: Any, **keywords: Any) -> Callable[[], float]:
         with _one_blas_thread():
-            return super()._visit(*args)
+            return super()._visit(*args, **keywords)
 
     def _epoch(
         self,
@@ -722,7 +722,8 @@ class MultiLabelMLPClassifier(
         order: np.ndarray,
         shown: tuple[np.ndarray, np.ndarray],
         eta: tuple[float, float],
-    ) -> float:
+        n_ahead: int = 0,
+    ) -> Callable[[], float]:
         begin, end = eta
         change = (end - begin) / max(1, len(order))
         work.loss[:] = 0
@@ -788,7 +789,8 @@ class MultiLabelMLPClassifier(
             # The penalty of labels since they were candidates last.
             left = np.exp(work.decayed[-1] - work.decayed[:-1])
             self._output *= left.astype(self.dtype)[:, None]
-        return float(work.loss.sum())
+        loss = float(work.loss.sum())
+        return lambda: loss
 
     @property
     def _embedding_rate(self) -> float:

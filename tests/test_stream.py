@@ -391,12 +391,12 @@ def test_an_interrupt_waits_for_the_end_of_the_block():
 
     class Interrupted(MultiLabelSGDClassifier):
         def _epoch(self, *args, **keywords):
-            loss = super()._epoch(*args, **keywords)
+            total_loss = super()._epoch(*args, **keywords)
             if keywords["epoch"] == 1 and keywords["first_row"] == 30 and armed:
                 armed.clear()
                 signal.raise_signal(signal.SIGINT)
                 assert self._stream.row == 30
-            return loss
+            return total_loss
 
     armed = [True]
     model = Interrupted(**clone(MODELS[0]).set_params(warm_start=True).get_params())

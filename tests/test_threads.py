@@ -1,6 +1,7 @@
 """Threads of a training: all at once or none, and gone when it ends."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -21,9 +22,31 @@ def none_left():
 def test_each_number_once(n_threads):
     seen = []
     with Threads(n_threads) as threads:
-        threads.each(seen.append, 7)
-        threads.each(seen.append, 0)
+        threads.begin(seen.append, 7)()
+        threads.begin(seen.append, 0)()
     assert sorted(seen) == list(range(7))
+
+
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_a_number_comes_after_itself_but_not_after_others(n_threads):
+    seen, gate = [], threading.Event()
+
+    def call(number):
+        if number == 0:
+            assert gate.wait(timeout=60)
+        seen.append(number)
+
+    with Threads(n_threads) as threads:
+        threads.begin(call, n_threads)
+        # The others' second calls do not wait for the first of number 0.
+        second = threads.begin(call, n_threads + 1)
+        while len(seen) < 2 * (n_threads - 1):
+            time.sleep(0.001)
+        assert 0 not in seen
+        gate.set()
+        second()
+    # The number beyond the threads is of the first one too, and comes last there.
+    assert [number for number in seen if number in (0, n_threads)] == [0, 0, n_threads]
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -42,14 +65,18 @@ def test_together_they_meet(n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-@pytest.mark.parametrize("method", ["each", "together"])
+@pytest.mark.parametrize("method", ["begin", "together"])
 def test_errors_are_raised(n_threads, method):
     def fail(thread):
         raise KeyError(thread)
 
-    arguments = (fail, 4) if method == "each" else (fail,)
-    with Threads(n_threads) as threads, pytest.raises(KeyError):
-        getattr(threads, method)(*arguments)
+    with Threads(n_threads) as threads:
+        calls = {
+            "begin": lambda: threads.begin(fail, 4)(),
+            "together": lambda: threads.together(fail),
+        }
+        with pytest.raises(KeyError):
+            calls[method]()
 
 
 @pytest.mark.parametrize("started", [0, 1, 2])
