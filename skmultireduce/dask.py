@@ -1070,8 +1070,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         return self._rounds
 
     def _visit(
-        self, work: _Rounds, rows: _Shards, targets: _ClusterTargets, first_row: int, n_rows: int
-    ) -> float:
+        self,
+        work: _Rounds,
+        rows: _Shards,
+        targets: _ClusterTargets,
+        first_row: int,
+        n_rows: int,
+        n_ahead: int = 0,
+    ) -> Callable[[], float]:
         steps = epoch_steps(self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter)
         average = (self._epochs_of_run + 1) % self.epochs_per_round == 0
         loss, n_seen = work.epoch(self._epoch_number, steps, average)
@@ -1080,7 +1086,7 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
                 f"Epoch {self._epoch_number} trained on {n_seen} of {n_rows} rows. {_CHANGED}"
             )
         self.t_ += targets.n_targets
-        return loss
+        return lambda: loss
 
     def _update_average(self) -> None:
         self._n_averaged += 1

@@ -639,7 +639,7 @@ class MultiLabelMLPClassifier(
         batch = self.batch_size_
         n_blocks = -(-n_columns // _kernel.LABEL_BLOCK)
         stride = padded(n_columns, self.dtype)
-        label_buffers = aligned_zeros((3 + n_threads, max(stride, total_width)), self.dtype)
+        label_buffers = aligned_zeros((3 + n_threads, max(stride, total_width, 2)), self.dtype)
         label_buffers[0] = 1
         largest = max(
             ((n_in + 1) * n_out for n_in, n_out in pairwise(self._widths)),
@@ -648,9 +648,9 @@ class MultiLabelMLPClassifier(
         shapes = (
             (2, batch * total_width),
             (n_blocks, batch, width),
-            (batch, width),
-            (batch, batch),
-            (2 + max(2, n_threads), batch),
+            (2, batch * width),
+            (1 + n_threads, batch * batch),
+            (3, batch),
             (largest,),
         )
         return (
@@ -658,8 +658,19 @@ class MultiLabelMLPClassifier(
             aligned_zeros((n_threads, _kernel.LABEL_BLOCK * batch), self.dtype),
             label_buffers,
             *(aligned_zeros(shape, self.dtype) for shape in shapes),
-            np.ones(3),
+            np.zeros((n_threads, n_blocks + 1), dtype=np.int64),
         )
+
+    def _meeting(self, work: _Work) -> np.ndarray:
+        """Where threads tell each other of the softmax of a row.
+
+        A cache line each, or several: a number that says that the rest is there, and two
+        values a block of labels.
+        """
+        n_threads = work.threads.n_threads
+        n_blocks = -(-work.n_columns // (_kernel.LABEL_BLOCK * n_threads))
+        size = 8 + 2 * n_blocks * np.dtype(self.dtype).itemsize
+        return aligned_zeros((n_threads, self.batch_size_, 8 * -(-size // 64)), np.int64)
 
     def _sample(
         self,
@@ -742,8 +753,11 @@ class MultiLabelMLPClassifier(
                     np.uint8
                 )
             sample = self._sample(work, targets, part, shown, epoch, first_row + first)
+            meeting = self._meeting(work)
 
-            def run(thread: int, part=part, kept=kept, first=first, sample=sample) -> None:
+            def run(
+                thread: int, part=part, kept=kept, first=first, sample=sample, meeting=meeting
+            ) -> None:
                 _kernel.mlp_epoch(
                     self._embedding,
                     self._embedding_scale,
@@ -781,6 +795,7 @@ class MultiLabelMLPClassifier(
                     barrier,
                     _kernel.PRODUCTS_PAY,
                     *work.buffers,
+                    meeting,
                     work.loss,
                 )
 

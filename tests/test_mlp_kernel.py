@@ -143,7 +143,7 @@ class Problem:
         hidden = np.concatenate(
             [a.reshape(-1) for pair in self.hidden for a in pair] + [np.empty(0, dtype)]
         )
-        label_buffers = np.zeros((3 + n_threads, max(n_labels, total)), dtype)
+        label_buffers = np.zeros((3 + n_threads, max(n_labels, total, 2)), dtype)
         label_buffers[0] = 1
         n_blocks = -(-n_labels // kernel.LABEL_BLOCK)
         buffers = (
@@ -152,11 +152,12 @@ class Problem:
             label_buffers,
             np.full((2, batch_size * total), np.nan, dtype),
             np.full((n_blocks, batch_size, width), np.nan, dtype),
-            np.full((batch_size, width), np.nan, dtype),
-            np.full((batch_size, batch_size), np.nan, dtype),
-            np.full((2 + max(2, n_threads), batch_size), np.nan, dtype),
+            np.full((2, batch_size * width), np.nan, dtype),
+            np.full((1 + n_threads, batch_size * batch_size), np.nan, dtype),
+            np.full((3, batch_size), np.nan, dtype),
             np.full(10_000, np.nan, dtype),
-            np.ones(3),
+            np.zeros((n_threads, n_blocks + 1), np.int64),
+            np.zeros((n_threads, batch_size, 1 + 2 * n_blocks), np.int64),
         )
         scale = np.ones(1)
         loss = np.zeros(-(-n_labels // 16))

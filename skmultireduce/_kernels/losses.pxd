@@ -10,7 +10,14 @@
 from libc.math cimport exp, log, log1p
 from libc.stdint cimport int32_t, int64_t
 
-from skmultireduce._kernels.simd cimport real, sigmoid, softmax, squared_hinge
+from skmultireduce._kernels.simd cimport (
+    exp_array,
+    real,
+    scale,
+    sigmoid,
+    softmax,
+    squared_hinge,
+)
 
 # Labels that share one logarithm, and the bounds of the blocks that threads take: any
 # split into such blocks adds up the same numbers in the same order.
@@ -56,6 +63,69 @@ cdef inline double softmax_row(
         z[labels[i]] -= <real>(weight * (sum_ / total))
     factor[0] = row_weight * total / sum_
     return row_weight * (total * (log(<double>sum_) + highest) - picked)
+
+
+# The same for threads that have some blocks of the labels each, in three steps: take_picked,
+# which is the labels' part of the loss; then, from the maximum of each block and the sum of
+# exp(z - maximum) over it, the factor that makes softmax * weight of the block's exp; last,
+# with the blocks multiplied by that, subtract_picked. Sums are over blocks in their order,
+# whoever has them.
+
+cdef inline double total_weight(const real* label_weight, int64_t n) noexcept nogil:
+    cdef:
+        double total = 0
+        int64_t i
+    for i in range(n):
+        total += 1.0 if label_weight is NULL else <double>label_weight[i]
+    return total
+
+
+cdef inline void take_picked(
+    const real* z, int64_t first, int64_t last,
+    const int32_t* labels, const real* label_weight, int64_t n, double row_weight, double* loss,
+) noexcept nogil:
+    cdef:
+        int64_t i, k
+        double weight
+    for i in range(n):
+        k = labels[i]
+        if first <= k < last:
+            weight = 1.0 if label_weight is NULL else <double>label_weight[i]
+            loss[k // GROUP] -= row_weight * weight * z[k]
+
+
+cdef inline double join_blocks(
+    real* highest, const real* sums, int64_t n_blocks, double weight
+) noexcept nogil:
+    # `highest` becomes the blocks' factors. Returns the logarithm of the sum of exp(z).
+    cdef:
+        real top = highest[0]
+        double total = 0
+        int64_t k
+    for k in range(1, n_blocks):
+        if highest[k] > top:
+            top = highest[k]
+    for k in range(n_blocks):
+        highest[k] -= top
+    exp_array(highest, n_blocks)
+    for k in range(n_blocks):
+        total += sums[k] * highest[k]
+    scale(highest, n_blocks, <real>(weight / total))
+    return log(total) + top
+
+
+cdef inline void subtract_picked(
+    real* z, int64_t first, int64_t last,
+    const int32_t* labels, const real* label_weight, int64_t n, double row_weight,
+) noexcept nogil:
+    cdef:
+        int64_t i, k
+        double weight
+    for i in range(n):
+        k = labels[i]
+        if first <= k < last:
+            weight = 1.0 if label_weight is NULL else <double>label_weight[i]
+            z[k] -= <real>(row_weight * weight)
 
 
 cdef inline double softplus(double x) noexcept nogil:

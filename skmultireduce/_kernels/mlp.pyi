@@ -62,7 +62,8 @@ def mlp_epoch(
     products: np.ndarray,
     row_buffers: np.ndarray,
     gradient: np.ndarray,
-    decays: np.ndarray,
+    block_bounds: np.ndarray,
+    meeting: np.ndarray,
     loss: np.ndarray,
 ) -> None: ...
 def mlp_scores(

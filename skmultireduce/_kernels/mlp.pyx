@@ -25,17 +25,19 @@ contiguous along the sum; the job above takes 10 to 15 % less time. With AVX2 Op
 products of our own (simd_products.h) reach 75 to 97 GFLOP/s where its take 50 and its large ones
 92, and 5 epochs of the job above take .60 instead of .75 s (Zen 3, one core).
 
-Blocks, columns of the embeddings and chunks of rows are also the shares of the threads; they and
-all orders of summation do not depend on the number of threads.
+Blocks of labels, chunks of rows and groups of features are also the shares of the threads; they
+and all orders of summation do not depend on the number of threads.
 
-Threads run the whole epoch and meet at barriers. The rows of a softmax are a sequence, of one
-thread; the others compute what flows back from the strip before meanwhile, in their own
-blocks: in others' blocks it cost what it gained, since both cores then fetch the same part of
-U. All that two threads write starts at cache lines. Cooking questions, 10 epochs, in seconds
-with one and two threads: .70 / 1.04 before, .55 / .47 with this and a barrier that does not
-sleep early (two cores with 2 MB L2 each). Of the latter .12 are the softmax rows, .04 are
-outside of the kernel, the rest scales at 1.4x: each batch moves the scores, gradients and
-summands of the other core's labels.
+Threads run the whole epoch and meet at barriers. Scores, gradients and output weights of a label
+are touched by one thread; of a row of a softmax only the maximum and the sum of each block go
+round, by a cache line of each thread that the others await. Whatever a core writes is apart from
+what others write: of a matrix with rows that two cores share, each fetches ahead, beyond its own
+part, what the other has just written. Cooking questions, milliseconds an epoch with two threads
+(two cores of Zen 3), where one takes 20 for the rows of the softmax and 10 for the update of the
+embeddings: the rows 17 (often 32) by halves of a matrix, 15 by a matrix for each thread; the
+update 14 by halves of the columns, 5 by rows. Before, the rows of the softmax were one thread's,
+while the others computed what flows back: 112 an epoch, now 90 (medians of 60 short trainings in
+turns on a busy machine, where one thread takes 129 in both; least 74 and 62, one thread 99).
 
 A sampled softmax copies the output rows of each batch's candidates to a matrix of their
 own (`candidates.pxd`), which takes the place of the output layer for this batch.
@@ -46,18 +48,35 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
-from skmultireduce._kernels.candidates cimport candidate_row, gather, scatter
+from skmultireduce._kernels.candidates cimport (
+    block_gradient,
+    gather,
+    move_own,
+    scatter,
+)
 from skmultireduce._kernels.losses cimport (
     GROUP,
     SIGMOID,
     SOFTMAX,
     collect_loss,
+    join_blocks,
     rows_per_logarithm,
     sigmoid_row,
-    softmax_row,
     squared_hinge_row,
+    subtract_picked,
+    take_picked,
+    total_weight,
 )
-from skmultireduce._kernels.simd cimport column, forward, real, scale, subtract, update
+from skmultireduce._kernels.simd cimport (
+    column,
+    forward,
+    real,
+    scale,
+    skm_prefetch,
+    subtract,
+    update,
+)
+from skmultireduce._kernels.simd cimport softmax as softmax_of
 
 IDENTITY = 0
 RELU = 1
@@ -66,24 +85,33 @@ TANH = 2
 cdef enum:
     _RELU = 1
     _TANH = 2
-    # Labels that one product takes; a multiple of GROUP.
+    # Labels that one product takes at most; a multiple of GROUP.
     _BLOCK = 96
     # Rows of a batch whose scores are put right one by one, before the next of them get
-    # all their corrections in one product.
-    _STRIP = 32
+    # all their corrections in one product. (32: 5 % more time, 8: 6 %.)
+    _STRIP = 16
 
-    # Rows of a batch that go through the hidden layers in one product.
+    # Rows of a batch that go through the hidden layers in one product, and the unit in which
+    # threads take rows without hidden layers.
     _CHUNK = 32
-
-LABEL_BLOCK = _BLOCK
-LABEL_GROUP = GROUP
-
+    _ROWS = 8
+    # Features whose embeddings one thread changes, and values of X that it picks at once.
+    _FEATURES = 4
+    _VALUES = 64
 
 cdef extern from "simd_mlp.h" nogil:
     int SKM_HAS_BARRIER
     void skm_barrier(int64_t* state, int64_t n_threads)
+    void skm_publish(int64_t* flag, int64_t value)
+    void skm_await(const int64_t* flag, int64_t value)
     float skm_dot_float(const float* x, const float* y, int64_t n)
     double skm_dot_double(const double* x, const double* y, int64_t n)
+    void skm_softmax_blocks_float(float* z, const int64_t* bounds, int64_t n, float* found)
+    void skm_softmax_blocks_double(double* z, const int64_t* bounds, int64_t n, double* found)
+    void skm_scale_blocks_float(
+        float* z, const int64_t* bounds, int64_t n, const float* factors)
+    void skm_scale_blocks_double(
+        double* z, const int64_t* bounds, int64_t n, const double* factors)
     void skm_relu_float(float* a, int64_t n)
     void skm_relu_double(double* a, int64_t n)
     void skm_relu_gradient_float(float* d, const float* a, int64_t n)
@@ -105,6 +133,8 @@ cdef extern from "simd_products.h" nogil:
         int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t down,
         int64_t right, const double* b, int64_t ldb, double beta, double* c, int64_t ldc)
 
+LABEL_BLOCK = _BLOCK
+LABEL_GROUP = GROUP
 HAS_THREADS = bool(SKM_HAS_BARRIER)
 # Whether this machine can run the products of simd_products.h, and whether it should.
 HAS_PRODUCTS = bool(skm_products_run())
@@ -116,6 +146,24 @@ cdef inline real dot(const real* x, const real* y, int64_t n) noexcept nogil:
         return skm_dot_float(x, y, n)
     else:
         return skm_dot_double(x, y, n)
+
+
+cdef inline void softmax_blocks(
+    real* z, const int64_t* bounds, int64_t n, real* found
+) noexcept nogil:
+    if real is float:
+        skm_softmax_blocks_float(z, bounds, n, found)
+    else:
+        skm_softmax_blocks_double(z, bounds, n, found)
+
+
+cdef inline void scale_blocks(
+    real* z, const int64_t* bounds, int64_t n, const real* factors
+) noexcept nogil:
+    if real is float:
+        skm_scale_blocks_float(z, bounds, n, factors)
+    else:
+        skm_scale_blocks_double(z, bounds, n, factors)
 
 
 cdef inline void activate(real* a, int64_t n, int activation) noexcept nogil:
@@ -215,54 +263,96 @@ cdef inline int64_t block_end(int64_t first, int64_t size, int64_t n) noexcept n
     return first + size if first + size < n else n
 
 
-cdef inline int64_t share(
-    int64_t n_blocks, int64_t thread, int64_t n_threads, bint softmax
-) noexcept nogil:
-    # First block of labels of a thread. The rows of a softmax are the first thread's; the
-    # others do a part of their products meanwhile, hence 3 to 4.
-    if not softmax or thread == 0 or thread == n_threads:
-        return n_blocks * thread // n_threads
-    return n_blocks * (4 * thread - 1) // (4 * n_threads - 1)
+cdef inline void find_bounds(int64_t* bounds, int64_t n_blocks, int64_t n_labels) noexcept nogil:
+    # Blocks of as equal a size as groups of labels allow, so that threads' shares are.
+    cdef int64_t block, n_groups = (n_labels + GROUP - 1) // GROUP
+    for block in range(n_blocks):
+        bounds[block] = n_groups * block // n_blocks * GROUP
+    bounds[n_blocks] = n_labels
 
 
-cdef inline void flow_back(
-    bint own, real* parts, const real* U, const real* G, int64_t stride, int64_t width,
-    int64_t first, int64_t last, int64_t n_labels,
-) noexcept nogil:
-    # Rows first:last of one block: gradients in H from those in the scores.
-    cdef int64_t strip
-    while first < last:
-        strip = block_end(first, _STRIP, last) - first
-        multiply(own, strip, width, n_labels, <real>1, G + first * stride, stride, 1, U, width,
-                 <real>0, parts + first * width, width)
-        first += strip
+cdef inline int64_t share(int64_t n_blocks, int64_t thread, int64_t n_threads) noexcept nogil:
+    # First block of labels of a thread.
+    return n_blocks * thread // n_threads
 
 
 cdef inline void documents(
-    real* a, int64_t lda, int64_t n_columns, const real* E, int64_t dim, int64_t n_features,
+    real* a, int64_t dim, const real* E, int64_t pitch, int64_t n_features,
     const real* data, const column* indices, const int64_t* indptr, int64_t row,
     double factor, const real* zeros,
 ) noexcept nogil:
-    # a[:n_columns] <- factor * (row of X) . (columns of E)
+    # a <- factor * (row of X) . E
     cdef int64_t start, n
     if indptr is NULL:
-        forward(a, n_columns, E, dim, indices, data + row * n_features, n_features,
+        forward(a, dim, E, pitch, indices, data + row * n_features, n_features,
                 <real>factor, zeros)
     else:
         start = indptr[row]
         n = indptr[row + 1] - start
         # Without a column there is nothing to point at, and NULL would mean a dense row.
-        forward(a, n_columns, E, dim, indices + start, data + start, n, <real>factor, zeros)
+        forward(a, dim, E, pitch, indices + start, data + start, n, <real>factor, zeros)
+
+
+cdef inline void fetch_embeddings(
+    const real* E, int64_t pitch, const column* indices, const int64_t* indptr, int64_t row
+) noexcept nogil:
+    # Of a row of X that comes soon: they are in random places.
+    cdef int64_t j
+    if indptr is not NULL:
+        for j in range(indptr[row], indptr[row + 1]):
+            skm_prefetch(E + indices[j] * pitch, pitch * sizeof(real))
+
+
+cdef inline int64_t owner(int64_t feature, int64_t n_threads) noexcept nogil:
+    # Thread that changes a feature's embedding. Whole rows of E: of columns, a core would
+    # fetch ahead what another has just written (two threads took 1.4 times as long as one).
+    return feature // _FEATURES % n_threads
+
+
+cdef inline void update_dense(
+    real* E, int64_t pitch, const real* x, int64_t n_features, real step, const real* d,
+    int64_t dim, int64_t thread, int64_t n_threads,
+) noexcept nogil:
+    # Own rows of E, for a dense row of X.
+    cdef int64_t j = thread * _FEATURES
+    if n_threads == 1:
+        update(E, pitch, <const int32_t*>NULL, x, n_features, step, d, dim)
+        return
+    while j < n_features:
+        update(E + j * pitch, pitch, <const int32_t*>NULL, x + j,
+               block_end(j, _FEATURES, n_features) - j, step, d, dim)
+        j += n_threads * _FEATURES
+
+
+cdef inline void update_sparse(
+    real* E, int64_t pitch, const column* columns, const real* x, int64_t n, real step,
+    const real* d, int64_t dim, int64_t thread, int64_t n_threads,
+) noexcept nogil:
+    # Own rows of E, for a sparse row of X.
+    cdef:
+        column own_columns[_VALUES]
+        real own_x[_VALUES]
+        int64_t j = 0, n_own
+    if n_threads == 1:
+        update(E, pitch, columns, x, n, step, d, dim)
+        return
+    while j < n:
+        n_own = 0
+        while j < n and n_own < _VALUES:
+            own_columns[n_own] = columns[j]
+            own_x[n_own] = x[j]
+            n_own += owner(columns[j], n_threads) == thread
+            j += 1
+        update(E, pitch, own_columns, own_x, n_own, step, d, dim)
 
 
 cdef inline void transpose(
-    real* out, int64_t ld, const real* H, int64_t width, int64_t first_row, int64_t last_row,
-    int64_t first, int64_t last,
+    real* out, int64_t ld, const real* H, int64_t width, int64_t first, int64_t last
 ) noexcept nogil:
     # out[column, row] <- H[row, column]
     cdef int64_t i, k
-    for k in range(first, last):
-        for i in range(first_row, last_row):
+    for k in range(width):
+        for i in range(first, last):
             out[k * ld + i] = H[i * width + k]
 
 
@@ -414,7 +504,8 @@ def mlp_epoch(
     real[:, ::1] products,
     real[:, ::1] row_buffers,
     real[::1] gradient,
-    double[::1] decays,
+    int64_t[:, ::1] block_bounds,
+    int64_t[:, :, ::1] meeting,
     double[::1] loss,
 ):
     cdef:
@@ -423,7 +514,7 @@ def mlp_epoch(
         bint weighted = row_weight.shape[0] > 0
         bint backward
         int64_t batch_size = scores.shape[1]
-        int64_t stride = scores.shape[2]
+        int64_t stride
         int64_t n_features = embedding.shape[0]
         int64_t pitch = embedding.shape[1]
         int64_t dim = widths[0]
@@ -432,11 +523,11 @@ def mlp_epoch(
         int64_t total_width = layers.shape[1] // batch_size
         int64_t n_rows = order.shape[0]
         int64_t n_labels = output.shape[0]
-        int64_t first_column = part(dim, GROUP, thread, n_threads)
-        int64_t n_columns = part(dim, GROUP, thread + 1, n_threads) - first_column
+        int64_t unit = _CHUNK if n_layers > 1 else _ROWS
         int64_t n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
-        int64_t first_block = share(n_blocks, thread, n_threads, softmax)
-        int64_t last_block = share(n_blocks, thread + 1, n_threads, softmax)
+        int64_t* bounds = &block_bounds[thread, 0]
+        int64_t first_block = share(n_blocks, thread, n_threads)
+        int64_t last_block = share(n_blocks, thread + 1, n_threads)
         int64_t n_units = total_width if kept.shape[0] else 0
         real* E = &embedding[0, 0]
         bint sampled = candidate_start.shape[0] > 0
@@ -447,8 +538,10 @@ def mlp_epoch(
         double decay = decayed[decayed.shape[0] - 1] if sampled else 0
         const int32_t* all_candidates = &candidates[0] if candidates.shape[0] else NULL
         const int32_t* batch_labels = NULL
-        real* Z = &scores[0, 0, 0]
-        real* G = &scores[1, 0, 0]
+        # Of own labels alone, label k of row i at i * stride + k: side by side, what a core
+        # fetches ahead beyond its labels would be what another has just written.
+        real* Z
+        real* G
         real* product = &label_buffers[0, 0]
         real* sum_ = &label_buffers[1, 0]
         real* zeros = &label_buffers[2, 0]
@@ -457,26 +550,35 @@ def mlp_epoch(
         real* D = &layers[1, 0]
         real* H = A + batch_size * (total_width - width)
         real* last_d = D + batch_size * (total_width - width)
-        # H transposed for the scores, then times the steps for the update.
+        # H transposed for the scores, and times the steps for the update.
         real* HT = &vectors[0, 0]
-        real* HS = HT
+        real* HS = &vectors[1, 0]
         real* K = &products[0, 0]
+        # By how much the gradient of one row changes the scores of another.
+        real* coefficients = &products[1 + thread, 0]
         real* steps = &row_buffers[0, 0]
         real* factors = &row_buffers[1, 0]
-        real* coefficients = &row_buffers[2 + thread, 0]
+        # Steps of the output layer for the gradients as they are in G.
+        real* rates = &row_buffers[2, 0]
+        # Of a row: maximum and sum of each block.
+        real* highest = spare
+        real* sums
+        real* found
+        int64_t* line
         real* d
         const real* x = &data[0] if data.shape[0] else NULL
-        const column* row_columns
         const column* columns = &indices[0] if indices.shape[0] else NULL
         const int64_t* offsets = &indptr[0] if indptr.shape[0] else NULL
         const real* weights = &label_weight[0] if label_weight.shape[0] else NULL
         const real* row_weights = &row_weight[0] if weighted else NULL
         const real* row_factors = &row_factor[0] if row_factor.shape[0] else NULL
         const real* pair_weights
+        const int32_t* row_labels
         const uint8_t* mask_rows = NULL
-        int64_t until_logarithm = 1 if weighted else rows_per_logarithm(Z)
-        int64_t position, row, start, n, b, i, j, q, strip, done, label, n_of_row
-        int64_t block, first, last, size
+        int64_t until_logarithm = 1 if weighted else rows_per_logarithm(product)
+        int64_t position, row, start, n, b, i, j, k, q, strip, label, n_of_row
+        int64_t block, first, last, size, first_label, last_label, shared, candidate
+        int64_t first_row, last_row
         int64_t* state = &barrier[0]
         double s = embedding_scale[0]
         double weight, factor, step, square, target, embedding_decay, hidden_decay, output_decay
@@ -493,65 +595,87 @@ def mlp_epoch(
                 batch_labels = all_candidates + candidate_start[j]
                 n_labels = candidate_start[j + 1] - candidate_start[j]
                 n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
-                first_block = share(n_blocks, thread, n_threads, softmax)
-                last_block = share(n_blocks, thread + 1, n_threads, softmax)
+                first_block = share(n_blocks, thread, n_threads)
+                last_block = share(n_blocks, thread + 1, n_threads)
+            if sampled or position == 0:
+                find_bounds(bounds, n_blocks, n_labels)
+            first_label = bounds[first_block]
+            last_label = bounds[last_block]
+            stride = (last_label if thread + 1 < n_threads else scores.shape[2]) - first_label
+            Z = &scores[0, 0, 0] + first_label * (batch_size - 1)
+            G = &scores[1, 0, 0] + first_label * (batch_size - 1)
 
-            # Document vectors, own columns.
-            for i in range(b):
-                row = order[position + i]
-                documents(
-                    A + i * dim + first_column, dim, n_columns, E + first_column, pitch,
-                    n_features, x, columns, offsets, row,
-                    s if row_factors is NULL else s * row_factors[row], zeros)
-                if n_units:
-                    mask(A + i * dim + first_column, mask_rows + i * n_units + first_column,
-                         n_columns, <real>kept_factor)
-            if n_layers == 1:
-                transpose(HT, batch_size, H, width, 0, b, first_column, first_column + n_columns)
-            skm_barrier(state, n_threads)
-
-            if n_layers > 1:
-                first = part(b, _CHUNK, thread, n_threads)
-                size = part(b, _CHUNK, thread + 1, n_threads)
-                while first < size:
-                    last = block_end(first, _CHUNK, size)
+            # Document vectors, and what the hidden layers make of them, of own rows.
+            first_row = part(b, unit, thread, n_threads)
+            last_row = part(b, unit, thread + 1, n_threads)
+            first = first_row
+            while first < last_row:
+                last = block_end(first, unit, last_row)
+                for i in range(first, last):
+                    row = order[position + i]
+                    if i + 1 < b:
+                        fetch_embeddings(E, pitch, columns, offsets, order[position + i + 1])
+                    documents(
+                        A + i * dim, dim, E, pitch, n_features, x, columns, offsets, row,
+                        s if row_factors is NULL else s * row_factors[row], zeros)
+                    if n_units:
+                        mask(A + i * dim, mask_rows + i * n_units, dim, <real>kept_factor)
+                if n_layers > 1:
                     hidden_forward(
                         A, batch_size, first, last, &hidden[0], &widths[0], n_layers,
                         activation, mask_rows, n_units, kept_factor)
-                    transpose(HT, batch_size, H, width, first, last, 0, width)
-                    first = last
-                skm_barrier(state, n_threads)
+                transpose(HT, batch_size, H, width, first, last)
+                first = last
+            skm_barrier(state, n_threads)
 
-            # Scores by the output weights before the batch, and the products of the rows of
-            # H: by how much the update for one row changes the scores of another.
-            if thread == 0:
-                multiply(own_products, b, b, width, <real>1, H, width, 1, HT, batch_size,
-                         <real>0, K, batch_size)
-                embedding_decay = 1
-                hidden_decay = 1
-                output_decay = 1
-                for i in range(b):
+            # Products of the rows of H: by how much the update for one row changes the scores
+            # of another. And the steps, which depend on them.
+            first = part(b, _CHUNK, thread, n_threads)
+            size = part(b, _CHUNK, thread + 1, n_threads)
+            while first < size:
+                last = block_end(first, _CHUNK, size)
+                multiply(
+                    own_products, last - first, last, width, <real>1, H + first * width, width,
+                    1, HT, batch_size, <real>0, K + first * batch_size, batch_size)
+                for i in range(first, last):
                     row = order[position + i]
                     weight = 1 if row_weights is NULL else row_weights[row]
-                    if softmax and label_stop[row] == label_start[row]:
-                        weight = 0
                     step = eta + (i + 0.5) * eta_change
                     square = curvature[row] * output_rate
                     square *= K[i * batch_size + i] + intercept_rate
                     if step * square > largest_step:
                         step = largest_step / square
+                    if softmax:
+                        label = label_start[row]
+                        pair_weights = NULL
+                        if weights is not NULL:
+                            pair_weights = weights + label
+                        if total_weight(pair_weights, label_stop[row] - label) <= 0:
+                            weight = 0
                     steps[i] = <real>step
                     factors[i] = <real>weight
-                    if weight > 0:
-                        embedding_decay *= 1 + step * embedding_rate * alpha
-                        hidden_decay *= 1 + step * hidden_rate * alpha
-                        output_decay *= 1 + step * output_rate * alpha
-                decays[0] = 1 / embedding_decay
-                decays[1] = 1 / hidden_decay
-                decays[2] = 1 / output_decay
+                    # The softmax's gradients have the weight in them.
+                    rates[i] = <real>(
+                        (1 if softmax and weight > 0 else weight) * step * output_rate)
+                    memcpy(HS + i * width, H + i * width, width * sizeof(real))
+                    scale(HS + i * width, width, rates[i])
+                first = last
+
+            # What leads to the next rows of X: they come in random order.
+            for i in range(position + b, block_end(position + b, batch_size, n_rows)):
+                row = order[i]
+                skm_prefetch(&label_start[row], sizeof(int64_t))
+                skm_prefetch(&label_stop[row], sizeof(int64_t))
+                skm_prefetch(&curvature[row], sizeof(real))
+                if row_factors is not NULL:
+                    skm_prefetch(row_factors + row, sizeof(real))
+                if not dense:
+                    skm_prefetch(offsets + row, 2 * sizeof(int64_t))
+
+            # Scores by the output weights before the batch.
             for block in range(first_block, last_block):
-                first = block * _BLOCK
-                size = block_end(first, _BLOCK, n_labels) - first
+                first = bounds[block]
+                size = bounds[block + 1] - first
                 if sampled:
                     gather(
                         U, c, offset, &output[0, 0], &intercept[0], &log_inclusion[0],
@@ -561,81 +685,120 @@ def mlp_epoch(
                     offset + first, b, size, width, &flipped[thread, 0])
             skm_barrier(state, n_threads)
 
+            for i in range(position + b, block_end(position + b, batch_size, n_rows)):
+                row = order[i]
+                if label_stop[row] > label_start[row]:
+                    skm_prefetch(&labels[label_start[row]], sizeof(int32_t))
+                if not dense:
+                    start = offsets[row]
+                    n = offsets[row + 1] - start
+                    if n:
+                        skm_prefetch(x + start, n * sizeof(real))
+                        skm_prefetch(columns + start, n * sizeof(column))
+
+            embedding_decay = 1
+            hidden_decay = 1
+            output_decay = 1
+            for i in range(b):
+                for j in range(i):
+                    coefficients[i * batch_size + j] = -rates[j] * (
+                        K[i * batch_size + j] + <real>intercept_rate)
+                if alpha > 0 and factors[i] > 0:
+                    embedding_decay /= 1 + steps[i] * embedding_rate * alpha
+                    hidden_decay /= 1 + steps[i] * hidden_rate * alpha
+                    output_decay /= 1 + steps[i] * output_rate * alpha
+
             # Row by row: the scores as the updates of the rows before have made them, then
             # their gradient.
-            done = 0
             if softmax:
-                q = 0
-                while q < b:
-                    strip = block_end(q, _STRIP, b) - q
-                    if q:
+                shared = n_shared[position // batch_size] if sampled else n_labels
+                sums = spare + n_blocks
+                candidate = 0
+                for i in range(b):
+                    q = i // _STRIP * _STRIP
+                    if i == q and q:
+                        strip = block_end(q, _STRIP, b) - q
                         for block in range(first_block, last_block):
-                            first = block * _BLOCK
-                            size = block_end(first, _BLOCK, n_labels) - first
+                            first = bounds[block]
+                            size = bounds[block + 1] - first
                             multiply(
-                                own_products, strip, size, q, <real>-1, K + q * batch_size,
-                                batch_size, 1, G + first, stride, <real>1,
-                                Z + q * stride + first, stride)
-                        skm_barrier(state, n_threads)
-                    if thread and backward:
+                                own_products, strip, size, q, <real>1,
+                                coefficients + q * batch_size, batch_size, 1, G + first, stride,
+                                <real>1, Z + q * stride + first, stride)
+                    if factors[i] == 0:
+                        memset(G + i * stride + first_label, 0,
+                               (last_label - first_label) * sizeof(real))
+                        continue
+                    row = order[position + i]
+                    label = label_start[row]
+                    n_of_row = label_stop[row] - label
+                    pair_weights = NULL
+                    if weights is not NULL:
+                        pair_weights = weights + label
+                    row_labels = &labels[label]
+                    if sampled:
+                        row_labels = &own[position + i]
+                        candidate = row_labels[0]
+                    d = G + i * stride
+                    forward(
+                        d + first_label, last_label - first_label, G + q * stride + first_label,
+                        stride, <const column*>NULL, coefficients + i * batch_size + q, i - q,
+                        <real>1, Z + i * stride + first_label)
+                    take_picked(
+                        d, first_label, last_label, row_labels, pair_weights, n_of_row,
+                        factors[i], &loss[0])
+                    line = &meeting[thread, i, 0]
+                    found = <real*>(line + 1)
+                    if sampled:
                         for block in range(first_block, last_block):
-                            first = block * _BLOCK
-                            size = block_end(first, _BLOCK, n_labels) - first
-                            flow_back(
-                                own_products, &parts[block, 0, 0], U + first * width, G + first,
-                                stride, width, done, q, size)
-                        done = q
-                    if thread == 0:
-                        for i in range(q, q + strip):
-                            row = order[position + i]
-                            for j in range(q, i):
-                                coefficients[j] = -coefficients[batch_size + j] * (
-                                    K[i * batch_size + j] + <real>intercept_rate)
-                            forward(
-                                G + i * stride, n_labels, G + q * stride, stride,
-                                <const column*>NULL, coefficients + q, i - q, <real>1,
-                                Z + i * stride)
-                            factor = 0
-                            if factors[i] > 0:
-                                label = label_start[row]
-                                pair_weights = NULL
-                                if weights is not NULL:
-                                    pair_weights = weights + label
-                                if sampled:
-                                    loss[0] += candidate_row(
-                                        G + i * stride, n_shared[position // batch_size],
-                                        n_labels, own[position + i], pair_weights, factors[i],
-                                        &factor)
-                                else:
-                                    loss[0] += softmax_row(
-                                        G + i * stride, n_labels, &labels[label],
-                                        pair_weights, label_stop[row] - label, factors[i],
-                                        &factor)
-                            factors[i] = <real>factor
-                            coefficients[batch_size + i] = <real>(
-                                factor * steps[i] * output_rate)
-                        for i in range(q + strip, b):
-                            for j in range(q, q + strip):
-                                K[i * batch_size + j] = coefficients[batch_size + j] * (
-                                    K[i * batch_size + j] + <real>intercept_rate)
-                    q += strip
-                    if q < b:
-                        skm_barrier(state, n_threads)
+                            first = bounds[block]
+                            found[0] = <real>-1e38
+                            found[1] = 0
+                            n = move_own(d, first, bounds[block + 1], shared, candidate)
+                            if n:
+                                found[1] = softmax_of(d + first, n, found)
+                            found += 2
+                    else:
+                        softmax_blocks(d, bounds + first_block, last_block - first_block, found)
+                    skm_publish(line, position + 1)
+                    k = 0
+                    for j in range(n_threads):
+                        line = &meeting[j, i, 0]
+                        skm_await(line, position + 1)
+                        found = <real*>(line + 1)
+                        n = share(n_blocks, j + 1, n_threads)
+                        while k < n:
+                            highest[k] = found[0]
+                            sums[k] = found[1]
+                            found += 2
+                            k += 1
+                    weight = factors[i] * total_weight(pair_weights, n_of_row)
+                    factor = join_blocks(highest, sums, n_blocks, weight)
+                    if first_block == 0 and last_block > 0:
+                        loss[0] += weight * factor
+                    if sampled:
+                        for block in range(first_block, last_block):
+                            block_gradient(
+                                d, bounds[block], bounds[block + 1], shared, candidate,
+                                highest[block])
+                    else:
+                        scale_blocks(
+                            d, bounds + first_block, last_block - first_block,
+                            highest + first_block)
+                    subtract_picked(
+                        d, first_label, last_label, row_labels, pair_weights, n_of_row,
+                        factors[i])
             else:
                 for block in range(first_block, last_block):
-                    first = block * _BLOCK
-                    last = block_end(first, _BLOCK, n_labels)
+                    first = bounds[block]
+                    last = bounds[block + 1]
                     n = 0
                     for i in range(b):
                         row = order[position + i]
                         weight = factors[i]
-                        for j in range(i):
-                            coefficients[j] = -<real>(
-                                factors[j] * steps[j] * output_rate) * (
-                                K[i * batch_size + j] + <real>intercept_rate)
                         forward(
                             G + i * stride + first, last - first, G + first, stride,
-                            <const column*>NULL, coefficients, i, <real>1,
+                            <const column*>NULL, coefficients + i * batch_size, i, <real>1,
                             Z + i * stride + first)
                         if weight == 0:
                             memset(G + i * stride + first, 0, (last - first) * sizeof(real))
@@ -660,28 +823,23 @@ def mlp_epoch(
                         if n % until_logarithm == 0:
                             collect_loss(product, sum_, first, last, weight, &loss[0])
                     collect_loss(product, sum_, first, last, 1, &loss[0])
-            if thread == 0:
-                for i in range(b):
-                    memcpy(HS + i * width, H + i * width, width * sizeof(real))
-                    scale(HS + i * width, width, <real>(factors[i] * steps[i] * output_rate))
-            skm_barrier(state, n_threads)
 
             # Gradients in the rows of H, one summand a block; then the output weights.
             if row_decays is not NULL:
-                decay += log(decays[2])
+                decay += log(output_decay)
             for block in range(first_block, last_block):
-                first = block * _BLOCK
-                size = block_end(first, _BLOCK, n_labels) - first
+                first = bounds[block]
+                size = bounds[block + 1] - first
                 if backward:
-                    flow_back(own_products, &parts[block, 0, 0], U + first * width, G + first,
-                              stride, width, done, b, size)
+                    multiply(own_products, b, width, size, <real>1, G + first, stride, 1,
+                             U + first * width, width, <real>0, &parts[block, 0, 0], width)
                 multiply(own_products, size, width, b, <real>-1, G + first, 1, stride, HS, width,
-                         <real>decays[2], U + first * width, width)
+                         <real>output_decay, U + first * width, width)
                 if intercept_rate > 0:
                     for i in range(b):
                         subtract(
                             c + first, G + i * stride + first, size,
-                            <real>(factors[i] * steps[i] * output_rate * intercept_rate))
+                            <real>(rates[i] * intercept_rate))
                 if sampled:
                     # Threads gather other rows again only after the next barrier.
                     scatter(
@@ -689,65 +847,55 @@ def mlp_epoch(
                         batch_labels, first, first + size)
             skm_barrier(state, n_threads)
 
-            if n_layers > 1:
-                first = part(b, _CHUNK, thread, n_threads)
-                size = part(b, _CHUNK, thread + 1, n_threads)
-                while first < size:
-                    last = block_end(first, _CHUNK, size)
+            if backward:
+                first = first_row
+                while first < last_row:
+                    last = block_end(first, unit, last_row)
                     for i in range(first, last):
                         d = last_d + i * width
                         memset(d, 0, width * sizeof(real))
                         for block in range(n_blocks):
                             subtract(d, &parts[block, i, 0], width, <real>-1)
-                        scale(d, width, factors[i])
+                        if not softmax:
+                            scale(d, width, factors[i])
                     hidden_backward(
                         A, D, batch_size, first, last, &hidden[0] + hidden.shape[0],
                         total_width, &widths[0], n_layers, activation, mask_rows, n_units,
                         kept_factor)
                     first = last
                 skm_barrier(state, n_threads)
-                if thread == 0:
-                    hidden_update(
-                        &hidden[0], &gradient[0], A, D, batch_size, b, &widths[0], n_layers,
-                        steps, hidden_rate, decays[1], largest_change)
-            elif backward:
-                for i in range(b):
-                    d = D + i * dim + first_column
-                    memset(d, 0, n_columns * sizeof(real))
-                    for block in range(n_blocks):
-                        subtract(d, &parts[block, i, first_column], n_columns, <real>-1)
-                    scale(d, n_columns, factors[i])
-                    if n_units:
-                        mask(d, mask_rows + i * n_units + first_column, n_columns,
-                             <real>kept_factor)
+            if n_layers > 1 and thread == 0:
+                hidden_update(
+                    &hidden[0], &gradient[0], A, D, batch_size, b, &widths[0], n_layers,
+                    steps, hidden_rate, hidden_decay, largest_change)
 
-            # Embeddings, own columns.
+            # Embeddings, own features.
             if embedding_rate > 0:
                 if alpha > 0:
-                    s *= decays[0]
+                    s *= embedding_decay
                     # E grows as its factor shrinks: fold it in long before float overflows.
                     if s < 1e-12:
                         for i in range(n_features):
-                            scale(E + i * pitch + first_column, n_columns, <real>s)
+                            if owner(i, n_threads) == thread:
+                                scale(E + i * pitch, dim, <real>s)
                         s = 1
                 for i in range(b):
                     if factors[i] == 0:
                         continue
                     row = order[position + i]
-                    start = row * n_features
-                    n = n_features
-                    row_columns = NULL
-                    if not dense:
-                        start = indptr[row]
-                        n = indptr[row + 1] - start
-                        row_columns = columns + start
                     step = steps[i] * embedding_rate / s
                     if row_factors is not NULL:
                         step *= row_factors[row]
-                    update(
-                        E + first_column, pitch, row_columns, x + start, n,
-                        <real>step, D + i * dim + first_column, n_columns)
-            if n_layers > 1:
+                    if dense:
+                        update_dense(
+                            E, pitch, x + row * n_features, n_features, <real>step, D + i * dim,
+                            dim, thread, n_threads)
+                    else:
+                        start = indptr[row]
+                        update_sparse(
+                            E, pitch, columns + start, x + start, indptr[row + 1] - start,
+                            <real>step, D + i * dim, dim, thread, n_threads)
+            if backward:
                 skm_barrier(state, n_threads)
             eta += b * eta_change
             position += b
@@ -803,13 +951,13 @@ def mlp_scores(
                 if row_factor.shape[0]:
                     factor *= row_factor[row - first_row + i]
                 documents(
-                    A + i * dim, dim, dim, &embedding[0, 0], embedding.shape[1],
+                    A + i * dim, dim, &embedding[0, 0], embedding.shape[1],
                     embedding.shape[0], x, columns, offsets, row + i, factor, &zeros[0])
             if n_layers > 1:
                 hidden_forward(
                     A, batch_size, 0, b, &hidden[0], &widths[0], n_layers, activation,
                     <const uint8_t*>NULL, 0, 1.0)
-            transpose(HT, batch_size, H, width, 0, b, 0, width)
+            transpose(HT, batch_size, H, width, 0, b)
             for block in range(n_blocks):
                 first = block * _BLOCK
                 size = block_end(first, _BLOCK, n_labels) - first

@@ -5,12 +5,12 @@
 
 #include "simd.h"
 
-/* A barrier for threads that meet every few microseconds: it spins; after some time it
-   lets others have its core at each turn, because the awaited thread may need it; if that
-   takes long it sleeps, because then another process has the core of the awaited thread.
-   Sleeping early is slow: waking up takes longer than a batch's work (cooking questions, two
-   threads, sleeping after 2,000 pauses: 1.32 instead of 0.60 s where a pause is long).
-   state[0] counts arrivals, state[8] the rounds, in different cache lines. */
+/* Threads that meet every few microseconds, or every few hundred nanoseconds, wait for each
+   other like this: they spin; after some time they let others have their core at each turn,
+   because the awaited thread may need it; if that takes long they sleep, because then another
+   process has the core of the awaited thread. Sleeping early is slow: waking up takes longer
+   than a batch's work (cooking questions, two threads, sleeping after 2,000 pauses: 1.32
+   instead of 0.60 s where a pause is long). */
 #if defined(__GNUC__) || defined(__clang__)
 #define SKM_HAS_BARRIER 1
 #if defined(_WIN32)
@@ -32,9 +32,33 @@ SKM_INLINE void skm_sleep(void)
 #else
 #define SKM_PAUSE() ((void)0)
 #endif
+SKM_INLINE void skm_pause(int64_t *n_pauses)
+{
+    if (++*n_pauses < 2000)
+        SKM_PAUSE();
+    else if (*n_pauses < 20000)
+        SKM_YIELD();
+    else
+        SKM_SLEEP();
+}
+
+/* What this thread has written before is there for those that await the value. */
+SKM_API void skm_publish(int64_t *flag, int64_t value)
+{
+    __atomic_store_n(flag, value, __ATOMIC_RELEASE);
+}
+SKM_API void skm_await(const int64_t *flag, int64_t value)
+{
+    int64_t n_pauses = 0;
+    while (__atomic_load_n(flag, __ATOMIC_ACQUIRE) != value)
+        skm_pause(&n_pauses);
+}
+
+/* Returns once all threads have called it. state[0] counts arrivals, state[8] the rounds, in
+   different cache lines. */
 SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
 {
-    int64_t round, spins = 0;
+    int64_t round, n_pauses = 0;
     if (n_threads == 1)
         return;
     round = __atomic_load_n(state + 8, __ATOMIC_ACQUIRE);
@@ -43,17 +67,21 @@ SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
         __atomic_store_n(state + 8, round + 1, __ATOMIC_RELEASE);
         return;
     }
-    while (__atomic_load_n(state + 8, __ATOMIC_ACQUIRE) == round) {
-        if (++spins < 2000)
-            SKM_PAUSE();
-        else if (spins < 20000)
-            SKM_YIELD();
-        else
-            SKM_SLEEP();
-    }
+    while (__atomic_load_n(state + 8, __ATOMIC_ACQUIRE) == round)
+        skm_pause(&n_pauses);
 }
 #else
 #define SKM_HAS_BARRIER 0
+SKM_API void skm_publish(int64_t *flag, int64_t value)
+{
+    (void)flag;
+    (void)value;
+}
+SKM_API void skm_await(const int64_t *flag, int64_t value)
+{
+    (void)flag;
+    (void)value;
+}
 SKM_API void skm_barrier(int64_t *state, int64_t n_threads)
 {
     (void)state;
@@ -82,6 +110,43 @@ SKM_CLONES SKM_API T NAME(skm_dot)(const T *SKM_RESTRICT x, const T *SKM_RESTRIC
     for (k = 0; k < n; ++k)
         sum += x[k] * y[k];
     return sum;
+}
+
+/* z <- exp(z - the maximum of its block), for n blocks that end where the next begins; found
+   gets the maximum and the sum of each. */
+SKM_CLONES SKM_API void NAME(skm_softmax_blocks)(
+    T *SKM_RESTRICT z, const int64_t *SKM_RESTRICT bounds, int64_t n, T *SKM_RESTRICT found)
+{
+    int64_t block, k;
+    for (block = 0; block < n; ++block) {
+        const int64_t first = bounds[block], last = bounds[block + 1];
+        T top = z[first], sum = 0;
+        SKM_SIMD_MAX(top)
+        for (k = first; k < last; ++k)
+            top = z[k] > top ? z[k] : top;
+        SKM_SIMD_SUM(sum)
+        for (k = first; k < last; ++k) {
+            const T e = EXP(z[k] - top);
+            z[k] = e;
+            sum += e;
+        }
+        found[2 * block] = top;
+        found[2 * block + 1] = sum;
+    }
+}
+
+/* z <- z * the factor of its block */
+SKM_CLONES SKM_API void NAME(skm_scale_blocks)(
+    T *SKM_RESTRICT z, const int64_t *SKM_RESTRICT bounds, int64_t n,
+    const T *SKM_RESTRICT factors)
+{
+    int64_t block, k;
+    for (block = 0; block < n; ++block) {
+        const T factor = factors[block];
+        SKM_SIMD
+        for (k = bounds[block]; k < bounds[block + 1]; ++k)
+            z[k] *= factor;
+    }
 }
 
 /* a <- max(a, 0) */
