@@ -61,10 +61,6 @@ from skmultireduce._validation import (
 # working_memory): small enough to stay in cache between the passes over them.
 _BLOCK_MIB = 8.0
 
-# Threads with labels of their own may be so many epochs ahead of each other, if nothing
-# looks at the model between epochs. Each costs its order of the rows in memory.
-_EPOCHS_AHEAD = 2
-
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Zeros whose memory starts at a cache line.
@@ -156,6 +152,10 @@ class BaseSGDMultiLabel(
 
     # Of a run of `fit` that has not come to its end.
     _progress: Progress | None = None
+
+    # How far the threads may be ahead of each other if nothing looks at the model between
+    # epochs: `_epoch` then returns before its end. Each costs its order of the rows in memory.
+    _EPOCHS_AHEAD = 0
 
     # Names of the attributes that make up the state of the parameters.
     _STATE: tuple[str, ...] = ()
@@ -544,7 +544,7 @@ class BaseSGDMultiLabel(
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         watched = validation is not None or self._is_watched()
-        ahead = 0 if watched or work.threads.n_threads == 1 else _EPOCHS_AHEAD
+        ahead = 0 if watched or work.threads.n_threads == 1 else self._EPOCHS_AHEAD
         begun: deque[Callable[[], float]] = deque()
         settled = False
         for number in range(n_epochs):
@@ -552,7 +552,7 @@ class BaseSGDMultiLabel(
             inner.call_on_fit_task_begin(estimator=self, X=X, y=y)
             n_rows = rows.shape[0]
             begun.append(self._visit(work, rows, targets, 0, n_rows, n_ahead=len(begun)))
-            while len(begun) > min(ahead, n_epochs - 1 - number):
+            while len(begun) > (ahead if number < n_epochs - 1 else 0):
                 loss = begun.popleft()()
                 settled = self._end_epoch(loss / n_used, progress, validation)
             stop = inner.call_on_fit_task_end(
@@ -677,7 +677,8 @@ class BaseSGDMultiLabel(
                 self.best_validation_score_ = score
         elif self.tol is not None:
             progress.patience.update(-loss)
-        return progress.patience.exhausted
+        judged = validation is not None or self.tol is not None
+        return judged and progress.patience.exhausted
 
     def _end_run(self, progress: Progress) -> None:
         if progress.best_state is not None:

@@ -221,6 +221,9 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
 
     _STATE = ("_weights", "_intercepts", "_scale")
 
+    # Threads have labels of their own.
+    _EPOCHS_AHEAD = 2
+
     # Weights of shape (n_features, n_labels) after sparsify(), instead of `_weights`.
     _pruned: Any = None
 

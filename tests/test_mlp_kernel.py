@@ -73,12 +73,14 @@ class Problem:
         y = rng.random((n_rows, n_labels)) < 4 / n_labels
         y[3] = False
         label_sets, _ = read_labels(y)
+        class_weight = rng.uniform(0.5, 2, n_labels)
+        class_weight[::4] = 0
         self.targets = Targets.build(
             label_sets,
             reduction=reduction,
             loss=loss,
             sample_weight=rng.integers(0, 3, n_rows).astype(float) if weights else None,
-            class_weight=rng.uniform(0.5, 2, n_labels) if weights else None,
+            class_weight=class_weight if weights else None,
             dtype=dtype,
         )
         self.shown = self.targets.shown(seed=1, epoch=0)
@@ -388,8 +390,14 @@ def test_labels_that_are_not_candidates_only_decay():
 
 @pytest.mark.parametrize("widths", [(33,), (40, 24)])
 @pytest.mark.parametrize("n_threads", [2, 3])
-def test_threads_change_no_bit_of_a_sampled_epoch(widths, n_threads):
-    problem = Problem(widths=widths, n_labels=900, n_rows=300, dtype="float32", sample_size=400)
+@pytest.mark.parametrize("sample_size", [400, 50])
+def test_threads_change_no_bit_of_a_sampled_epoch(widths, n_threads, sample_size):
+    problem = Problem(
+        widths=widths, n_labels=900, n_rows=300, dtype="float32", sample_size=sample_size
+    )
+    # Of a small sample some threads have nothing.
+    most = np.diff(problem.candidates(32).start).max()
+    assert (most <= kernel.LABEL_BLOCK) == (sample_size == 50)
     single, several = problem.run(), problem.run(n_threads=n_threads)
     for a, b in zip(single, several, strict=True):
         np.testing.assert_array_equal(a, b)

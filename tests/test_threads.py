@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 from skmultireduce._threads import Threads
@@ -141,3 +142,68 @@ def test_no_thread_outlives_a_fit(model, error):
         model.set_callbacks(Stop(error)).fit(X, y)
     assert caught.tb is not None
     assert threading.enumerate() == before
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_an_error_while_threads_are_ahead(error):
+    class Failing(MultiLabelSGDClassifier):
+        def _epoch(self, *args, epoch, **keywords):
+            seen.append(keywords["n_ahead"])
+            if epoch == 4:
+                raise error
+            return super()._epoch(*args, epoch=epoch, **keywords)
+
+    seen = []
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
+    model = Failing(reduction="one_vs_rest", n_jobs=2, warm_start=True)
+    with pytest.raises(error):
+        model.fit(X, y)
+    assert seen == [0, 1, 2, 2, 2]
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_an_epoch_that_diverges_while_threads_are_ahead():
+    class Diverging(MultiLabelSGDClassifier):
+        def _epoch(self, *args, epoch, **keywords):
+            total_loss = super()._epoch(*args, epoch=epoch, **keywords)
+            return (lambda: np.nan) if epoch == 1 else total_loss
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
+    with pytest.raises(ValueError, match="diverged in epoch 2"):
+        Diverging(reduction="one_vs_rest", n_jobs=2).fit(X, y)
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 7])
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_bits_and_losses_do_not_depend_on_who_is_ahead(n_epochs, n_jobs):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
+    options = {"reduction": "one_vs_rest", "max_iter": n_epochs, "random_state": 0}
+    one = MultiLabelSGDClassifier(**options).fit(X, y)
+    # Whoever prints losses looks at each epoch before the next.
+    for verbose in (0, 1):
+        several = MultiLabelSGDClassifier(n_jobs=n_jobs, verbose=verbose, **options).fit(X, y)
+        np.testing.assert_array_equal(one.coef_, several.coef_)
+        assert (one.loss_curve_, one.n_iter_, one.t_) == (
+            several.loss_curve_, several.n_iter_, several.t_
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_without_tol_a_run_goes_on_whatever_it_waited_before(n_jobs):
+    class StopAfter(Stop):
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "epoch" and estimator.n_iter_ == 4
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
+    model = MultiLabelSGDClassifier(
+        reduction="one_vs_rest", n_jobs=n_jobs, warm_start=True, max_iter=8, tol=1e3
+    )
+    model.set_callbacks(StopAfter(None)).fit(X, y)
+    assert model.n_iter_ == 4
+    model.set_callbacks().set_params(tol=None, n_iter_no_change=2).fit(X, y)
+    assert (model.n_iter_, len(model.loss_curve_)) == (8, 8)

@@ -1,6 +1,7 @@
 # Every reduction, once: a row of scores and a label set become a gradient row in place.
 #
-# The softmax reductions are one function: pick_one hands it a set of one label, the
+# The softmax reductions are one function (in one go where one thread has all labels, in
+# three steps where several have blocks of them): pick_one hands it a set of one label, the
 # pick; pick_all_normalized gives the row the weight 1/S; pick_all the weight 1. The
 # one-vs-rest reductions differ in the target of the row's labels: 1, or 1/S.
 #

@@ -16,7 +16,7 @@ Also tried there: gradients for the embeddings from the output weights as each r
 embeddings bounded by Polyak's rule (binds in 9 of 10 rows, loses .08 of P@1). Instead the
 bound by the curvature in the output layer holds for all steps of a row.
 
-Labels are taken in blocks of 96: with AVX-512 OpenBLAS multiplies so small matrices without
+Labels are taken in blocks of at most 96: with AVX-512 OpenBLAS multiplies so small matrices without
 copying them, and the three products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s
 that one core does on large matrices; blocks of 64 are 10 % slower, of 112 or 128 as fast, but
 the threads' shares are then less even). For the scores the vectors of the batch are transposed:
@@ -43,7 +43,7 @@ A sampled softmax copies the output rows of each batch's candidates to a matrix 
 own (`candidates.pxd`), which takes the place of the output layer for this batch.
 """
 
-from libc.math cimport log, sqrt
+from libc.math cimport INFINITY, log, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, sgemm
@@ -575,6 +575,7 @@ def mlp_epoch(
         const real* pair_weights
         const int32_t* row_labels
         const uint8_t* mask_rows = NULL
+        const real* hidden_end = &hidden[0] + hidden.shape[0] if n_layers > 1 else NULL
         int64_t until_logarithm = 1 if weighted else rows_per_logarithm(product)
         int64_t position, row, start, n, b, i, j, k, q, strip, label, n_of_row
         int64_t block, first, last, size, first_label, last_label, shared, candidate
@@ -645,13 +646,8 @@ def mlp_epoch(
                     square *= K[i * batch_size + i] + intercept_rate
                     if step * square > largest_step:
                         step = largest_step / square
-                    if softmax:
-                        label = label_start[row]
-                        pair_weights = NULL
-                        if weights is not NULL:
-                            pair_weights = weights + label
-                        if total_weight(pair_weights, label_stop[row] - label) <= 0:
-                            weight = 0
+                    if softmax and label_stop[row] == label_start[row]:
+                        weight = 0
                     steps[i] = <real>step
                     factors[i] = <real>weight
                     # The softmax's gradients have the weight in them.
@@ -711,7 +707,7 @@ def mlp_epoch(
             # Row by row: the scores as the updates of the rows before have made them, then
             # their gradient.
             if softmax:
-                shared = n_shared[position // batch_size] if sampled else n_labels
+                shared = n_shared[position // batch_size] if sampled else 0
                 sums = spare + n_blocks
                 candidate = 0
                 for i in range(b):
@@ -752,7 +748,7 @@ def mlp_epoch(
                     if sampled:
                         for block in range(first_block, last_block):
                             first = bounds[block]
-                            found[0] = <real>-1e38
+                            found[0] = -INFINITY
                             found[1] = 0
                             n = move_own(d, first, bounds[block + 1], shared, candidate)
                             if n:
@@ -859,9 +855,8 @@ def mlp_epoch(
                         if not softmax:
                             scale(d, width, factors[i])
                     hidden_backward(
-                        A, D, batch_size, first, last, &hidden[0] + hidden.shape[0],
-                        total_width, &widths[0], n_layers, activation, mask_rows, n_units,
-                        kept_factor)
+                        A, D, batch_size, first, last, hidden_end, total_width, &widths[0],
+                        n_layers, activation, mask_rows, n_units, kept_factor)
                     first = last
                 skm_barrier(state, n_threads)
             if n_layers > 1 and thread == 0:
