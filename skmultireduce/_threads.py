@@ -64,9 +64,9 @@ class Threads:
         if not self._pools:
             for number in range(n):
                 function(number)
+            return lambda: None
         calls = [
-            self._pools[number % self.n_threads].submit(function, number)
-            for number in range(n if self._pools else 0)
+            self._pools[number % self.n_threads].submit(function, number) for number in range(n)
         ]
 
         def wait() -> None:

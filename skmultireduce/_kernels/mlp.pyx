@@ -16,14 +16,14 @@ Also tried there: gradients for the embeddings from the output weights as each r
 embeddings bounded by Polyak's rule (binds in 9 of 10 rows, loses .08 of P@1). Instead the
 bound by the curvature in the output layer holds for all steps of a row.
 
-Labels are taken in blocks of at most 96: with AVX-512 OpenBLAS multiplies so small matrices without
-copying them, and the three products of the job above take 1.4 instead of 1.6 s (97 of 99 GFLOP/s
-that one core does on large matrices; blocks of 64 are 10 % slower, of 112 or 128 as fast, but
-the threads' shares are then less even). For the scores the vectors of the batch are transposed:
-OpenBLAS's small product of 96 x 64 x 100 takes 8 us then, and 12 where both factors are
-contiguous along the sum; the job above takes 10 to 15 % less time. With AVX2 OpenBLAS copies;
-products of our own (simd_products.h) reach 75 to 97 GFLOP/s where its take 50 and its large ones
-92, and 5 epochs of the job above take .60 instead of .75 s (Zen 3, one core).
+Labels are taken in blocks of at most 96: with AVX-512 OpenBLAS multiplies so small matrices
+without copying them, and the three products of the job above take 1.4 instead of 1.6 s (97 of 99
+GFLOP/s that one core does on large matrices; blocks of 64 are 10 % slower, of 112 or 128 as
+fast, but the threads' shares are then less even). For the scores the vectors of the batch are
+transposed: OpenBLAS's small product of 96 x 64 x 100 takes 8 us then, and 12 where both factors
+are contiguous along the sum; the job above takes 10 to 15 % less time. With AVX2 OpenBLAS
+copies; products of our own (simd_products.h) reach 75 to 97 GFLOP/s where its take 50 and its
+large ones 92, and 5 epochs of the job above take .60 instead of .75 s (Zen 3, one core).
 
 Blocks of labels, chunks of rows and groups of features are also the shares of the threads; they
 and all orders of summation do not depend on the number of threads.
@@ -33,11 +33,12 @@ are touched by one thread; of a row of a softmax only the maximum and the sum of
 round, by a cache line of each thread that the others await. Whatever a core writes is apart from
 what others write: of a matrix with rows that two cores share, each fetches ahead, beyond its own
 part, what the other has just written. Cooking questions, milliseconds an epoch with two threads
-(two cores of Zen 3), where one takes 20 for the rows of the softmax and 10 for the update of the
+(two cores of Zen 3), where one takes 20 for the rows of the softmax and 3 for the update of the
 embeddings: the rows 17 (often 32) by halves of a matrix, 15 by a matrix for each thread; the
-update 14 by halves of the columns, 5 by rows. Before, the rows of the softmax were one thread's,
-while the others computed what flows back: 112 an epoch, now 90 (medians of 60 short trainings in
-turns on a busy machine, where one thread takes 129 in both; least 74 and 62, one thread 99).
+update 5 to 6 by halves of the columns, 3 by rows. Before, the rows of the softmax were one
+thread's, while the others computed what flows back: 112 an epoch, now 90 (medians of 60 short
+trainings in turns on a busy machine, where one thread takes 129 in both; least 74 and 62, one
+thread 99).
 
 A sampled softmax copies the output rows of each batch's candidates to a matrix of their
 own (`candidates.pxd`), which takes the place of the output layer for this batch.
@@ -305,7 +306,7 @@ cdef inline void fetch_embeddings(
 
 cdef inline int64_t owner(int64_t feature, int64_t n_threads) noexcept nogil:
     # Thread that changes a feature's embedding. Whole rows of E: of columns, a core would
-    # fetch ahead what another has just written (two threads took 1.4 times as long as one).
+    # fetch ahead what another has just written (two threads took longer than one).
     return feature // _FEATURES % n_threads
 
 
