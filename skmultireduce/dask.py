@@ -26,22 +26,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import _clone_parametrized, _fit_context, clone
-from sklearn.callback import with_callbacks
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.base import clone
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from ._base import _has_proba, aligned_zeros
-from ._cutoff import Pool, add_up
-from ._label_sets import LabelSets, Target, read_labels
-from ._sampling import fold_numbers, row_order
-from ._schedule import epoch_steps
+from ._cutoff.counters import Pool, add_up
+from ._data.label_sets import LabelSets, Target, read_labels
+from ._data.rows import Rows, read_sample_weight
+from ._models.threads import Threads
+from ._reductions.draws import fold_numbers, row_order
+from ._reductions.targets import Targets, kernel_loss, read_class_weight
+from ._sklearn import (
+    Interval,
+    _clone_parametrized,
+    _fit_context,
+    _num_samples,
+    _safe_indexing,
+    with_callbacks,
+)
 from ._state import forgets_on_error
-from ._targets import Targets, kernel_loss, read_class_weight
-from ._threads import Threads
-from ._validation import Rows, read_sample_weight
+from ._training.estimator import _has_proba, aligned_zeros
+from ._training.schedule import epoch_steps
 from .linear import MultiLabelSGDClassifier
 from .threshold import (
     ThresholdedMultiLabel,

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
-from skmultireduce._kernels import linear as _linear_kernel
-from skmultireduce._kernels import mlp as _kernel
-from skmultireduce._label_sets import LabelSets
-from skmultireduce._sampling import LabelSampler, find_candidates, inclusion_probabilities
-from skmultireduce._targets import SMOOTHNESS, Targets
-from skmultireduce._threads import Threads
-from skmultireduce._validation import Rows
+from ._data.label_sets import LabelSets
+from ._data.rows import Rows
+from ._kernels import linear as _linear_kernel
+from ._kernels import mlp as _kernel
+from ._models.threads import Threads
+from ._reductions.draws import LabelSampler, find_candidates, inclusion_probabilities
+from ._reductions.targets import SMOOTHNESS, Targets
+from ._sklearn import Interval, StrOptions
+from ._training.estimator import BaseSGDMultiLabel, aligned_zeros, padded
 
 __all__ = ["MultiLabelMLPClassifier"]
 

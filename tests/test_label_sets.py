@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning
 
-from skmultireduce._label_sets import LabelSets, read_labels
+from skmultireduce._data.label_sets import LabelSets, read_labels
 
 Y = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest, norm
 
-from skmultireduce._sampling import (
+from skmultireduce._reductions.draws import (
     LabelSampler,
     draw_labels,
     find_candidates,

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from skmultireduce._validation import (
+from skmultireduce._data.rows import (
     Rows,
     iter_row_blocks,
     read_sample_weight,

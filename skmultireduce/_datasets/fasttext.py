@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils._sparse import _align_api_if_sparse
 
-from ._label_sets import LabelSets
+from .._data.label_sets import LabelSets
+from .._sklearn import Interval, _align_api_if_sparse, validate_params
 
 __all__ = ["iter_fasttext", "read_fasttext"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from skmultireduce._targets import Targets
-from skmultireduce._validation import Rows
+from skmultireduce._data.rows import Rows
+from skmultireduce._reductions.targets import Targets
 
 __all__ = ["gradient", "row_loss", "sgd_epoch", "to_dense"]
 

@@ -13,16 +13,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    _num_samples,
-    check_array,
-    validate_data,
-)
+from sklearn.utils.validation import check_array, validate_data
 
-from skmultireduce._naming import naming
-from skmultireduce._sparse import check_sparse, stacked_offsets
+from .._sklearn import _check_sample_weight, _num_samples, _safe_indexing
+from .naming import naming
+from .sparse import check_sparse, stacked_offsets
 
 __all__ = [
     "Rows",

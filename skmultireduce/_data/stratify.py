@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skmultireduce._kernels import stratify as kernels
-from skmultireduce._label_sets import LabelSets
+from .._kernels import stratify as kernels
+from .label_sets import LabelSets
 
 __all__ = ["assign_folds", "stratified_holdout"]
 

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._kernels import cutoff as _kernels
-from ._label_sets import LabelSets
+from .._data.label_sets import LabelSets
+from .._kernels import cutoff as _kernels
 
 __all__ = [
     "Cut",

@@ -31,10 +31,9 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils._sparse import _align_api_if_sparse
 
-from ._label_sets import LabelSets
+from .._data.label_sets import LabelSets
+from .._sklearn import Interval, StrOptions, _align_api_if_sparse, validate_params
 
 __all__ = ["load_python_imports"]
 

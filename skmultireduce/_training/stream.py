@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.callback import CallbackContext
 
-from skmultireduce._label_sets import LabelSets
-from skmultireduce._schedule import Progress
-from skmultireduce._targets import ONE_VS_REST, Targets, kernel_loss, read_class_weight
-from skmultireduce._validation import Rows, read_sample_weight
+from .._data.label_sets import LabelSets
+from .._data.rows import Rows, read_sample_weight
+from .._reductions.targets import ONE_VS_REST, Targets, kernel_loss, read_class_weight
+from .._sklearn import CallbackContext, _fit_context
+from .schedule import Progress
 
 __all__ = ["Stream", "StreamMixin"]
 

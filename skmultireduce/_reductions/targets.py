@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from skmultireduce._label_sets import LabelSets, Target
-from skmultireduce._naming import naming
-from skmultireduce._sampling import draw_labels
+from .._data.label_sets import LabelSets, Target
+from .._data.naming import naming
+from .draws import draw_labels
 
 __all__ = [
     "ONE_VS_REST",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from skmultireduce._reference import gradient, row_loss, to_dense
-from skmultireduce._targets import Targets
-from skmultireduce._validation import Rows
+from skmultireduce._data.rows import Rows
+from skmultireduce._reductions.targets import Targets
+
+from .linear import gradient, row_loss, to_dense
 
 __all__ = ["forward", "mlp_epoch"]
 

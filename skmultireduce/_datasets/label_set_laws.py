@@ -17,11 +17,10 @@ import scipy.sparse as sp
 from scipy.optimize import brentq
 from scipy.special import expit, logsumexp, softmax
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils._sparse import _align_api_if_sparse
 
-from ._label_sets import LabelSets
-from ._validation import iter_row_blocks
+from .._data.label_sets import LabelSets
+from .._data.rows import iter_row_blocks
+from .._sklearn import Interval, StrOptions, _align_api_if_sparse, validate_params
 
 __all__ = ["make_label_sets"]
 

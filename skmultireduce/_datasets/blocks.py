@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.datasets import load_svmlight_file
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
-from sklearn.utils._sparse import _align_api_if_sparse
 
-from ._fasttext_format import (
+from .._sklearn import HasMethods, Interval, StrOptions, _align_api_if_sparse, validate_params
+from .fasttext import (
     _check_names,
     _check_source,
     _columns,

@@ -19,43 +19,42 @@ import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.callback import CallbackSupportMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmultireduce._cutoff import best_jaccard
-from skmultireduce._kernels import linear as _kernel
-from skmultireduce._label_sets import LabelSets, Target, read_labels
-from skmultireduce._naming import naming
-from skmultireduce._sampling import row_order
-from skmultireduce._schedule import (
-    LEARNING_RATES,
-    Patience,
-    Progress,
-    epoch_steps,
-    part_of_steps,
-)
-from skmultireduce._state import VersionedState
-from skmultireduce._stratify import stratified_holdout
-from skmultireduce._stream import StreamMixin
-from skmultireduce._targets import (
-    ONE_VS_REST,
-    REDUCTIONS,
-    Targets,
-    read_class_weight,
-)
-from skmultireduce._validation import (
+from .._cutoff.counters import best_jaccard
+from .._data.label_sets import LabelSets, Target, read_labels
+from .._data.naming import naming
+from .._data.rows import (
     Rows,
     iter_row_blocks,
     read_sample_weight,
     read_X,
     take_rows,
 )
+from .._data.stratify import stratified_holdout
+from .._kernels import linear as _kernel
+from .._reductions.draws import row_order
+from .._reductions.targets import (
+    ONE_VS_REST,
+    REDUCTIONS,
+    Targets,
+    read_class_weight,
+)
+from .._sklearn import CallbackSupportMixin, Interval, StrOptions, _fit_context
+from .._state import VersionedState
+from .schedule import (
+    LEARNING_RATES,
+    Patience,
+    Progress,
+    epoch_steps,
+    part_of_steps,
+)
+from .stream import StreamMixin
 
 # Results of prediction are made in blocks of at most this size (and at most scikit-learn's
 # working_memory): small enough to stay in cache between the passes over them.

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils._sparse import _align_api_if_sparse
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _num_samples
 
-from skmultireduce._naming import naming
-from skmultireduce._sparse import check_sparse, stacked_offsets
+from .._sklearn import _align_api_if_sparse, _num_samples
+from .naming import naming
+from .sparse import check_sparse, stacked_offsets
 
 __all__ = ["LabelSets", "Target", "read_labels"]
 
