@@ -33,10 +33,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.counters import Pool, add_up
 from ._data.label_sets import LabelSets, Target, read_labels
-from ._data.rows import Rows, read_sample_weight
+from ._data.rows import Rows
+from ._data.weights import read_class_weight, read_sample_weight
 from ._models.threads import Threads
 from ._reductions.draws import fold_numbers, row_order
-from ._reductions.targets import Targets, kernel_loss, read_class_weight
+from ._reductions.targets import Targets, kernel_loss
 from ._sklearn import (
     Interval,
     _clone_parametrized,
