@@ -32,7 +32,8 @@ from ._cluster.records import CHANGED, ClusterTargets, Facts, Held, Split
 from ._cluster.rounds import Rounds, ready, row_sums, with_targets
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
 from ._data.label_sets import Target
-from ._reductions.targets import kernel_loss, read_class_weight
+from ._data.weights import read_class_weight
+from ._reductions.targets import kernel_loss
 from ._sklearn import Interval, _fit_context, with_callbacks
 from ._state import forgets_on_error
 from ._training.estimator import _has_proba

@@ -12,7 +12,8 @@ import numpy as np
 from distributed import Client, Future
 
 from .._data.label_sets import LabelSets, Target
-from .._data.rows import Rows, read_sample_weight
+from .._data.rows import Rows
+from .._data.weights import read_sample_weight
 from .._sklearn import _num_samples
 from .partitions import as_block, persisted
 from .records import CHANGED, Block, Cut, Facts, RawShard

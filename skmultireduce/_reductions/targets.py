@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .._data.label_sets import LabelSets, Target
-from .._data.naming import naming
+from .._data.label_sets import LabelSets
 from .draws import draw_labels
 from .table import BY_NAME, LOSSES, ONE_VS_REST, REDUCTIONS, Reduction, loss_of
 
@@ -28,7 +27,6 @@ __all__ = [
     "SMOOTHNESS",
     "Targets",
     "kernel_loss",
-    "read_class_weight",
 ]
 
 # Largest curvature of each loss in the scores.
@@ -229,63 +227,3 @@ class Targets:
 def kernel_loss(reduction: str, loss: str) -> str:
     """Loss of the kernels, a key of `SMOOTHNESS`, for the estimators' two parameters."""
     return loss_of(reduction, loss).name
-
-
-def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> np.ndarray | None:
-    """Weights of the labels.
-
-    Parameters
-    ----------
-    class_weight : dict, "balanced", array-like of shape (n_labels,), or None
-        A dict maps labels (column numbers; classes for 1-D y) to weights, 1 for those that
-        it leaves out. ``"balanced"``: n_pairs / (n_labels * count of the label).
-    target : Target
-    counts : ndarray of shape (n_labels,)
-        Number of rows of each label.
-
-    Returns
-    -------
-    class_weight : ndarray of shape (n_labels,), float64, or None
-
-    Raises
-    ------
-    ValueError
-        For unknown labels, a wrong number of weights, negative or infinite weights.
-    """
-    if class_weight is None:
-        return None
-    n_labels = target.n_labels
-    if isinstance(class_weight, str):
-        present = counts > 0
-        weights = np.ones(n_labels)
-        weights[present] = counts.sum() / (present.sum() * counts[present])
-        return weights
-    if isinstance(class_weight, dict):
-        names = target.classes.tolist() if target.kind == "multiclass" else list(range(n_labels))
-        position = {name: k for k, name in enumerate(names)}
-        weights = np.ones(n_labels)
-        for name, weight in class_weight.items():
-            if name not in position:
-                # As in scikit-learn, a class that the data does not have is no error for
-                # 1-D y: folds may lack it.
-                if target.kind == "multiclass":
-                    continue
-                raise ValueError(
-                    f"class_weight has the label {name!r}, but labels are the column numbers "
-                    f"0 to {n_labels - 1} of y."
-                )
-            with naming("class_weight"):
-                weights[position[name]] = weight
-    else:
-        with naming("class_weight"):
-            weights = np.asarray(class_weight, dtype=np.float64)
-        if weights.shape != (n_labels,):
-            raise ValueError(
-                f"class_weight is an array of shape {weights.shape}; one weight for each of "
-                f"the {n_labels} labels is needed."
-            )
-    if not np.all(np.isfinite(weights)) or np.any(weights < 0) or not np.any(weights > 0):
-        raise ValueError(
-            "class_weight must hold finite non-negative weights, at least one of them positive."
-        )
-    return weights
