@@ -15,37 +15,40 @@ from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     MetaEstimatorMixin,
-    _fit_context,
     clone,
     is_outlier_detector,
     is_regressor,
 )
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    _raise_for_params,
-    _routing_enabled,
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import (
-    _check_method_params,
-    _num_samples,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._fmeasure import f_optimal_sets
-from ._label_sets import LabelSets, read_labels
-from ._sampling import draw_labels
-from ._sparse import check_sparse
+from ._data.blocks import indexable_rows, iter_row_blocks
+from ._data.label_sets import LabelSets, read_labels
+from ._data.sparse import check_sparse
+from ._data.weights import read_sample_weight
+from ._reductions.draws import draw_labels
+from ._reductions.fmeasure import f_optimal_sets
+from ._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _num_samples,
+    _raise_for_params,
+    _routing_enabled,
+    _safe_indexing,
+)
 from ._state import VersionedState, forgets_on_error, restores_on_error
-from ._validation import indexable_rows, iter_row_blocks, read_sample_weight
 
 __all__ = ["MultiClassReduction"]
 

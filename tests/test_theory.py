@@ -16,9 +16,9 @@ from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_softmax, softmax
 from scipy.stats import binom
 
-from skmultireduce._ranking_metrics import precision_at_k_score, recall_at_k_score
-from skmultireduce._sampling import draw_labels
+from skmultireduce._reductions.draws import draw_labels
 from skmultireduce.datasets import make_label_sets
+from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 
 SEEDS = range(20)
 TINY = 1e-10
