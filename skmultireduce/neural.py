@@ -21,7 +21,7 @@ from ._data.rows import Rows
 from ._kernels import linear as _linear_kernel
 from ._kernels import mlp as _kernel
 from ._models.threads import Threads
-from ._reductions.draws import LabelSampler, find_candidates, inclusion_probabilities
+from ._reductions.candidates import LabelSampler, find_candidates, inclusion_probabilities
 from ._reductions.targets import SMOOTHNESS, Targets
 from ._sklearn import Interval, StrOptions
 from ._training.estimator import BaseSGDMultiLabel, aligned_zeros, padded

@@ -31,9 +31,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from ._data.blocks import indexable_rows, iter_row_blocks
 from ._data.label_sets import LabelSets, read_labels
-from ._data.rows import indexable_rows, iter_row_blocks, read_sample_weight
 from ._data.sparse import check_sparse
+from ._data.weights import read_sample_weight
 from ._reductions.draws import draw_labels
 from ._reductions.fmeasure import f_optimal_sets
 from ._sklearn import (

@@ -13,7 +13,7 @@ from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import mlp as kernel
 from skmultireduce._kernels.linear import LOSS_CODES
-from skmultireduce._reductions.draws import LabelSampler, find_candidates
+from skmultireduce._reductions.candidates import LabelSampler, find_candidates
 from skmultireduce._reductions.targets import SMOOTHNESS, Targets
 
 ACTIVATIONS = {"identity": kernel.IDENTITY, "relu": kernel.RELU, "tanh": kernel.TANH}
