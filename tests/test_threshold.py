@@ -169,8 +169,6 @@ def test_constraint():
     assert bound.best_score_ < free.best_score_
     with pytest.raises(ValueError, match="best reachable precision"):
         bound.set_params(min_recall=0.99, min_precision=0.99).fit(scores, y)
-    with pytest.raises(ValueError, match="min_precision cannot be combined"):
-        bound.set_params(strategy="per_label").fit(scores, y)
 
 
 def test_any_metric_at_quantiles():

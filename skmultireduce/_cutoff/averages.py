@@ -27,7 +27,7 @@ class RowGains(Accumulator):
         self.gain = np.zeros(len(candidates))
         self.count = np.zeros(len(candidates))
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.candidates.dtype, self.metric, self.candidates
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:
@@ -87,7 +87,7 @@ class Events(Accumulator):
         self.edges, self.alive = edges, alive
         self.parts: list[tuple[np.ndarray, ...]] = []
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.edges.dtype, self.edges, self.alive
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:

@@ -22,6 +22,7 @@ those segments that can hold the optimum (few, unless all scores are tied).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -135,7 +136,7 @@ class Histogram(Accumulator):
         self.weights: list[np.ndarray] = []
         self.n_rows = 0.0
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.dtype, self.weighted, self.many
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:
@@ -205,7 +206,7 @@ class LabelBins(Accumulator):
         self.first, self.slots, self.weighted = first, slots, weighted
         self.counts = counter(len(slots), weighted)
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.slots.dtype, self.weighted, self.first, self.slots
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:
@@ -215,7 +216,7 @@ class LabelBins(Accumulator):
     def __add__(self, other: LabelBins) -> LabelBins:
         """Add up the counts of both sets of scores."""
         self.check_same(other)
-        out = LabelBins(self.first, self.slots, self.weighted)
+        out = copy.copy(self)
         out.counts = self.counts + other.counts
         return out
 

@@ -58,7 +58,7 @@ class _Sides(Accumulator):
         self.tp, self.fp, self.positives = np.zeros((3, *shape))
         self.moments = np.zeros(6)
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.value.dtype, self.metric, self.average, self.value
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:
@@ -113,7 +113,7 @@ class _MacroError(Accumulator):
         self.hit, self.miss = np.where(below > 0, [by_hit / safe, above / safe / safe], 0.0)
         self.total = 0.0
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.value.dtype, self.sides.metric, self.value
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:

@@ -54,8 +54,10 @@ class Metric(ABC):
 
     @abstractmethod
     def slopes(self) -> tuple[float, float, float, float]:
-        """Derivatives: of the numerator by a true positive; of the denominator by a
-        predicted label, by a positive and, besides, by a true positive.
+        """Derivatives of the terms by counts.
+
+        Of the numerator by a true positive; of the denominator by a predicted label, by a
+        positive and, besides, by a true positive.
         """
 
     def ratio(self, tp: Any, fp: Any, positives: Any) -> Any:
@@ -82,10 +84,10 @@ class Jaccard(Metric):
     name: ClassVar[str] = "jaccard"
     pooled: ClassVar[tuple[float, float]] = (1, 1)
 
-    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:  # noqa: D102
+    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:
         return tp, positives + fp
 
-    def slopes(self) -> tuple[float, float, float, float]:  # noqa: D102
+    def slopes(self) -> tuple[float, float, float, float]:
         return 1.0, 1.0, 1.0, -1.0
 
 
@@ -103,14 +105,14 @@ class FBeta(Metric):
     name: ClassVar[str] = "f1"
 
     @property
-    def pooled(self) -> tuple[float, float]:  # noqa: D102
+    def pooled(self) -> tuple[float, float]:
         return self.beta**2, 1
 
-    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:  # noqa: D102
+    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:
         square = self.beta**2
         return (1 + square) * tp, square * positives + tp + fp
 
-    def slopes(self) -> tuple[float, float, float, float]:  # noqa: D102
+    def slopes(self) -> tuple[float, float, float, float]:
         square = float(self.beta) ** 2
         return 1 + square, 1.0, square, 0.0
 
@@ -122,10 +124,10 @@ class Precision(Metric):
     name: ClassVar[str] = "precision"
     pooled: ClassVar[tuple[float, float]] = (0, 1)
 
-    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:  # noqa: D102
+    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:
         return tp, tp + fp
 
-    def slopes(self) -> tuple[float, float, float, float]:  # noqa: D102
+    def slopes(self) -> tuple[float, float, float, float]:
         return 1.0, 1.0, 0.0, 0.0
 
 
@@ -136,10 +138,10 @@ class Recall(Metric):
     name: ClassVar[str] = "recall"
     pooled: ClassVar[tuple[float, float]] = (1, 0)
 
-    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:  # noqa: D102
+    def terms(self, tp: Any, fp: Any, positives: Any) -> tuple[Any, Any]:
         return tp, positives + 0 * tp
 
-    def slopes(self) -> tuple[float, float, float, float]:  # noqa: D102
+    def slopes(self) -> tuple[float, float, float, float]:
         return 1.0, 0.0, 1.0, 0.0
 
 

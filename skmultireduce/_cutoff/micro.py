@@ -45,7 +45,7 @@ class Bins(Accumulator):
         self.plan, self.weighted = plan, weighted
         self.counts = counter(len(plan.slots), weighted)
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return self.plan.slots.dtype, self.weighted, self.plan.shift, self.plan.slots
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:
@@ -132,9 +132,7 @@ def search_micro(search: Search, histograms: Sequence[Histogram]) -> tuple[float
     if not alive:
         return -np.inf, 0, None
     weighted = search.weighted
-    bins = search.run(
-        lambda i: Bins(plans[alive[i]], weighted), [search.maps[i] for i in alive]
-    )
+    bins = search.run(lambda i: Bins(plans[alive[i]], weighted), [search.maps[i] for i in alive])
     best = (-np.inf, 0, None)
     for i, own in zip(alive, bins, strict=True):
         value, key = _solve(search, own)

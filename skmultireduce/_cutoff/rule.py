@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
-from .._data.rows import indexable_rows
-from .._data.blocks import iter_row_blocks
+from .._data.blocks import indexable_rows, iter_row_blocks
 from .._sklearn import _num_samples, _safe_indexing
 from .score_map import ScoreMap
 from .scores import DenseScores, Pool, estimator_scores, score_blocks

@@ -124,7 +124,7 @@ class AdjustedMap(ScoreMap):
 
     plain: ClassVar[bool] = False
 
-    def mapped(  # noqa: D102
+    def mapped(
         self, scores: DenseScores, log_prior: np.ndarray | None, memo: dict | None = None
     ) -> DenseScores:
         u, highest = self._log_scores(scores, {} if memo is None else memo)
@@ -152,7 +152,7 @@ class RelativeMap(ScoreMap):
 
     plain: ClassVar[bool] = False
 
-    def mapped(  # noqa: D102
+    def mapped(
         self, scores: DenseScores, log_prior: np.ndarray | None, memo: dict | None = None
     ) -> DenseScores:
         values, highest = scores.values, scores.row_highest()
@@ -178,7 +178,7 @@ class RankMap(ScoreMap):
     plain: ClassVar[bool] = False
     own_units: ClassVar[bool] = False
 
-    def mapped(  # noqa: D102
+    def mapped(
         self, scores: DenseScores, log_prior: np.ndarray | None, memo: dict | None = None
     ) -> DenseScores:
         values = scores.values
@@ -190,11 +190,11 @@ class RankMap(ScoreMap):
         rank[np.isneginf(values)] = -np.inf
         return scores.like(rank)
 
-    def readable(self, threshold: np.ndarray, value: Any) -> np.ndarray:  # noqa: D102
+    def readable(self, threshold: np.ndarray, value: Any) -> np.ndarray:
         return np.array(0 if np.isposinf(value) else int(1 - value))
 
-    def readable_curve(self, thresholds: np.ndarray) -> np.ndarray:  # noqa: D102
+    def readable_curve(self, thresholds: np.ndarray) -> np.ndarray:
         return np.ceil(0.5 - thresholds).astype(int)
 
-    def internal(self, cutoff: np.ndarray) -> np.ndarray:  # noqa: D102
+    def internal(self, cutoff: np.ndarray) -> np.ndarray:
         return 0.5 - cutoff

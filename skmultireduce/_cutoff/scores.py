@@ -10,8 +10,8 @@ import numpy as np
 from sklearn import get_config
 from sklearn.multiclass import OneVsRestClassifier
 
+from .._data.blocks import iter_row_blocks
 from .._data.label_sets import LabelSets
-from .._data.rows import iter_row_blocks
 from .._data.sparse import check_sparse
 from .._kernels import cutoff as _kernels
 from .._sklearn import _num_samples, _safe_indexing
@@ -126,9 +126,7 @@ class DenseScores:
         """Sum of a number of the label over the chosen values of each row."""
         return chosen @ vector
 
-    def add_histogram(
-        self, weight: np.ndarray | None, shift: int, counts: np.ndarray
-    ) -> int:
+    def add_histogram(self, weight: np.ndarray | None, shift: int, counts: np.ndarray) -> int:
         """Count in buckets; return the number of NaNs."""
         return _kernels.add_histogram(self.bits(), _weight(weight), shift, counts)
 
@@ -210,11 +208,14 @@ class Pool:
         """Number of rows of each label."""
         return self.label_sets.counts()
 
+    def typed_blocks(self) -> Iterator[tuple[slice, DenseScores]]:
+        """Blocks in the pool's type."""
+        for rows, scores in self.blocks():
+            yield rows, scores if self.dtype is None else scores.astype(self.dtype)
+
     def accumulate(self, jobs: list[tuple[Any, Any]]) -> list[Any]:
         """One pass over the scores, mapped, into an accumulator for each map."""
-        for rows, scores in self.blocks():
-            if self.dtype is not None:
-                scores = scores.astype(self.dtype)
+        for rows, scores in self.typed_blocks():
             sets = self.label_sets.part(rows.start, rows.stop)
             weight = None if self.weight is None else self.weight[rows]
             memo: dict = {}

@@ -94,7 +94,7 @@ class Pairs(Accumulator):
         self.n_rows = 0
         self.parts: list[tuple[np.ndarray, ...]] = []
 
-    def facts(self) -> tuple:  # noqa: D102
+    def facts(self) -> tuple:
         return np.asarray(self.value).dtype, self.value
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:

@@ -145,7 +145,7 @@ class PerLabel(Strategy):
     name = "per_label"
     single = False
 
-    def check(self, scoring: Scoring) -> None:  # noqa: D102
+    def check(self, scoring: Scoring) -> None:
         super().check(scoring)
         if not scoring.exact or scoring.average == "samples":
             raise ValueError(
@@ -161,7 +161,7 @@ class PerLabel(Strategy):
                 "min_labels=0, or strategy='global'."
             )
 
-    def choose(self, search: Search, score_pairs: Any) -> Chosen:  # noqa: D102
+    def choose(self, search: Search, score_pairs: Any) -> Chosen:
         cuts = find_for_labels(search, self.min_positives)
         cut = evaluate(search, cuts.values)
         threshold = cut.threshold.astype(np.float64)
@@ -179,7 +179,7 @@ class Adjusted(Strategy):
     score_map = AdjustedMap
     uses_prior = True
 
-    def maps(self, method: str) -> list[ScoreMap]:  # noqa: D102
+    def maps(self, method: str) -> list[ScoreMap]:
         limits = self.min_labels, self.max_labels
         return [
             AdjustedMap(method == "predict_proba", *limits, float(prior), float(row))

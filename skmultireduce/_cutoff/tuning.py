@@ -87,8 +87,9 @@ class Tuned:
             )
         if self.silent is not None and self.silent.any():
             found.append(
-                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels reach min_precision "
-                "and min_recall with no cutoff on the held-out data; they are never predicted. "
+                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels reach "
+                "min_precision or min_recall with no cutoff on the held-out data; they are never "
+                "predicted. "
                 "`unreachable_labels_` has their numbers; lower the constraint to predict them."
             )
         return found

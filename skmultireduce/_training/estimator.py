@@ -26,7 +26,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._cutoff.counters import best_jaccard
+from .._cutoff.evaluation import best_jaccard
 from .._data.blocks import iter_row_blocks, take_rows
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
