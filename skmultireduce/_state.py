@@ -58,8 +58,9 @@ class VersionedState:
                 state.setdefault(parameter.name, parameter.default)
         super().__setstate__(state)
 
-    def _from_form_1(self, state: dict[str, Any]) -> dict[str, Any]:
-        """State of release 0.1.0 in today's form."""
+    @staticmethod
+    def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
+        """State as it is now, of one that release 0.1.0 wrote."""
         return state
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -25,7 +24,6 @@ from ._cutoff.folds import (
     check_prefit,
     fit_fold,
     fit_folds,
-    fit_target,
     row_numbers,
     splitter_of,
 )
@@ -36,7 +34,9 @@ from ._cutoff.scores import Pool, estimator_scores, has_method, score_blocks
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
+from ._data.inner_fits import indicator, last_step
 from ._data.label_sets import LabelSets, Target, read_labels
+from ._data.notices import pass_on, warn
 from ._data.weights import read_sample_weight
 from ._sklearn import (
     CallbackSupportMixin,
@@ -73,6 +73,13 @@ def _has_decision(self: Any) -> bool:
     return (target is None and self._works_without_fit()) or _inner_has("decision_function")(self)
 
 
+def _inner_target(y: Any, label_sets: LabelSets, target: Target) -> Any:
+    """Y as the inner estimator gets it."""
+    if target.kind == "multilabel":
+        return indicator(label_sets, target)
+    return y if hasattr(y, "iloc") else np.asarray(y)
+
+
 def _is_fitted(estimator: Any) -> bool:
     try:
         check_is_fitted(estimator)
@@ -83,9 +90,7 @@ def _is_fitted(estimator: Any) -> bool:
 
 def _target_of(estimator: Any, X: Any) -> Target:
     """Form of y of an estimator that is fitted already: that of its predictions."""
-    last = estimator
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
+    last = last_step(estimator)[1]
     own = getattr(last, "_target", None)
     if isinstance(own, Target):
         return own
@@ -147,7 +152,8 @@ class _BaseThreshold(
         check_is_fitted(self, "estimator_")
         return self.estimator_, self._target, getattr(self, "_rule", None)
 
-    def _from_form_1(self, state: dict[str, Any]) -> dict[str, Any]:
+    @staticmethod
+    def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
         """Build the rule from the loose attributes of release 0.1.0."""
         if "_score_map" not in state:
             return state
@@ -261,25 +267,28 @@ class _BaseThreshold(
 class FixedThresholdMultiLabel(_BaseThreshold):
     """Multi-label classifier with a given cutoff, for example for a search over cutoffs.
 
+    Around an estimator that is fitted already it predicts without a fit of its own.
+
     Parameters
     ----------
     estimator : estimator
         Has `predict_proba` or `decision_function`, in any of scikit-learn's three
-        multi-label shapes.
+        multi-label shapes. Fitted, or to be fitted by `fit`.
     threshold : "auto", float or array-like of shape (n_labels,), default="auto"
         ``score > threshold`` is predicted. ``"auto"``: 0.5 for probabilities, 0 for
         decision values.
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
         Where scores come from; ``"auto"`` takes the first that exists, in this order.
     min_labels : int, default=0
-        Each row gets at least its `min_labels` highest labels.
+        Each row gets at least its `min_labels` highest labels, of those that had positives
+        in training.
     max_labels : int, default=None
         No row gets labels beyond its `max_labels` highest ones.
 
     Attributes
     ----------
     estimator_ : estimator
-        Fitted.
+        Fitted by `fit`; not there without it.
     classes_ : ndarray of shape (n_labels, 2)
         0 and 1 for each label; the inner estimator's classes for 1-D y.
     n_features_in_, feature_names_in_
@@ -293,6 +302,9 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     -----
     With 1-D y there is no cutoff: everything is left to the inner estimator.
 
+    Without a fit, predictions are of the form of the inner estimator's own. Labels without
+    positives are not known then; after `fit` they are never predicted.
+
     Examples
     --------
     >>> from sklearn.datasets import make_multilabel_classification
@@ -305,6 +317,12 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     ... ).fit(X, Y)
     >>> model.predict(X[:2])
     array([[0, 0, 1, 1, 1],
+           [0, 0, 1, 0, 0]])
+
+    Another cutoff for an estimator that is fitted:
+
+    >>> FixedThresholdMultiLabel(model.estimator_, threshold=0.6).predict(X[:2])
+    array([[0, 0, 0, 1, 0],
            [0, 0, 1, 0, 0]])
     """
 
@@ -355,9 +373,16 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rows = np.arange(_num_samples(X))
         inner = context.subcontext(task_name="fit-estimator")
-        self.estimator_ = fit_fold(
-            clone(self.estimator), X, fit_target(y), rows, routed.estimator.fit, self, inner
+        self.estimator_, found = fit_fold(
+            clone(self.estimator),
+            X,
+            _inner_target(y, label_sets, self._target),
+            rows,
+            routed.estimator.fit,
+            self,
+            inner,
         )
+        pass_on(found)
         self._copy_attributes()
         if self._target.kind == "multilabel":
             never = label_sets.counts() == 0
@@ -434,12 +459,14 @@ class ThresholdedMultiLabel(_BaseThreshold):
         multi-label shapes: (n_samples, n_labels), or lists of (n_samples, 2) or of columns.
     scoring : str or callable, default="jaccard_micro"
         ``"jaccard_micro"`` (the aggregate Jaccard index: pooled counts),
-        ``"jaccard_samples"``, ``"jaccard_macro"``, ``"f1_micro"``, ``"f1_samples"``,
-        ``"f1_macro"`` and the scorers that `make_scorer` builds of these are maximised
-        exactly; as in scikit-learn, a row or label without any true label counts 0. Any
-        other scorer of predictions, or callable ``scoring(y_true, y_pred) -> float``, is
-        evaluated at 100 quantiles of the positives' scores only (and for no label at all),
-        which is not exact; the pairs that the lowest one predicts are held in memory.
+        the samples and macro averages of the Jaccard index, and all three of ``"f1"``,
+        ``"precision"`` and ``"recall"`` are maximised exactly, as are the scorers that
+        `make_scorer` builds of these functions and of F-beta, for example
+        ``make_scorer(fbeta_score, beta=2, average="macro")``. As in scikit-learn, a row or
+        label without any true label counts 0. Any other scorer of predictions, or callable
+        ``scoring(y_true, y_pred) -> float``, is evaluated at 100 quantiles of the
+        positives' scores only (and for no label at all), which is not exact; the pairs that
+        the lowest one predicts are held in memory.
     strategy : {"global", "per_label", "adjusted", "top_k", "relative"}, default="global"
         * ``"global"``: one cutoff.
         * ``"per_label"``: one for each label. For macro averages each label's own optimum,
@@ -462,6 +489,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Where scores come from; ``"auto"`` takes the first that exists, in this order.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels.
+        A label that had no positives in training is none of them.
     max_labels : int, default=None
         No row gets labels beyond its `max_labels` highest ones. Both limits are part of
         the search: what is scored is exactly what would be predicted. Ranks are those of
@@ -470,7 +498,12 @@ class ThresholdedMultiLabel(_BaseThreshold):
         For ``strategy="per_label"``. 0: every label has its own cutoff.
     min_precision, min_recall : float, default=None
         The metric is maximised among the cutoffs whose micro precision and recall on the
-        held-out data are at least this. Not for ``strategy="per_label"``.
+        held-out data are at least this. With ``strategy="per_label"`` each label must reach
+        it alone: with a least precision a label is predicted that precisely or not at all;
+        a label that reaches it with no cutoff is never predicted (its cutoff is infinity,
+        its number in `unreachable_labels_`). Labels with fewer than `min_positives` take
+        the one cutoff that reaches it for all labels together, if they reach it there.
+        Not together with `min_labels` then.
     prior_weight, row_weight : "auto", float or array-like, default="auto"
         For ``strategy="adjusted"``: what is tried. ``"auto"``: prior weights 0 to 0.5
         and row weights 0 to 2 for probabilities, 0 to 0.2 and 0 to 1 for decision values.
@@ -500,6 +533,9 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Standard deviation of `fold_thresholds_`; NaN for a single split.
     prior_weight_, row_weight_ : float
         For ``"adjusted"``.
+    unreachable_labels_ : ndarray of shape (n_unreachable,)
+        For ``"per_label"`` with `min_precision` or `min_recall`: the numbers of the labels
+        that reach it with no cutoff.
     label_log_prior_ : ndarray of shape (n_labels,)
         For ``"adjusted"``: log of (count + 1/2) / (n_samples + 1).
     cv_results_ : dict
@@ -514,7 +550,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
     Warns
     -----
     UserWarning
-        If all scores are equal, or the best is to predict everything or nothing.
+        If all scores are equal, the best is to predict everything or nothing, or labels
+        cannot reach the constraint.
 
     See Also
     --------
@@ -525,12 +562,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
     -----
     With 1-D y there is no cutoff to tune: everything is left to the inner estimator.
 
-    Sparse y reaches the inner estimator as it is; if that refuses it (random forests do) it
-    gets a dense copy. Predictions are sparse if y was.
+    Sparse y reaches inner estimators that are known to take it as it is; others get a dense
+    copy. Predictions are sparse if y was.
 
     A label without positives in the training rows of a fold is not predicted there, nor later
-    if it has none in all rows: some classifiers give it arbitrary decision values. With
-    ``cv="prefit"`` this is not known.
+    if it has none in all rows: its scores are arbitrary. With ``cv="prefit"`` this is not
+    known.
+
+    If the scores of some folds are float32 and those of others float64, all of them are
+    taken as float64, later ones too.
 
     Sample weights: as in scikit-learn's TunedThresholdClassifierCV, by metadata routing:
     ``estimator.set_fit_request(sample_weight=True)`` for fitting; for the metric
@@ -650,7 +690,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         routed = process_routing(self, "fit", **params)
         label_sets, target = read_labels(y)
         X, y = indexable(indexable_rows(X), y)
-        y = fit_target(y)
+        y = _inner_target(y, label_sets, target)
         prefit = isinstance(self.cv, str)
         if target.kind == "multiclass":
             self._fit_plain(X, y, target, routed.estimator.fit)
@@ -676,9 +716,9 @@ class ThresholdedMultiLabel(_BaseThreshold):
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         if prefit:
             check_prefit(self.estimator)
-            fitted = [self.estimator]
+            fitted, found = [self.estimator], []
         else:
-            fitted = fit_folds(
+            fitted, found = fit_folds(
                 self.estimator, X, y, splits, routed.estimator.fit, self, context, self.n_jobs
             )
         method = self._method(*fitted)
@@ -692,9 +732,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
         elif self.refit:
             rows = np.arange(_num_samples(X))
             inner = context.subcontext(task_name="refit")
-            self.estimator_ = fit_fold(
+            self.estimator_, last = fit_fold(
                 clone(self.estimator), X, y, rows, routed.estimator.fit, self, inner
             )
+            found.append(last)
         else:
             self.estimator_ = fitted[0]
             train_sets = label_sets.take(row_numbers(splits[0][0]))
@@ -706,6 +747,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
             )
         self._keep_rule(tuned, method, train_sets.counts(), train_sets.n_rows, known=not prefit)
         self._copy_attributes()
+        pass_on(*found)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -728,7 +770,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
         else:
             inner = context.subcontext(task_name="refit")
             rows = np.arange(_num_samples(X))
-            self.estimator_ = fit_fold(clone(self.estimator), X, y, rows, fit_params, self, inner)
+            self.estimator_, found = fit_fold(
+                clone(self.estimator), X, y, rows, fit_params, self, inner
+            )
+            pass_on(found)
         self._target = target
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -789,8 +834,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
             self.unreachable_labels_ = np.flatnonzero(tuned.silent)
         if tuned.curve is not None:
             self.cv_results_ = tuned.curve
-        for message in tuned.messages():
-            warnings.warn(message, UserWarning, stacklevel=5)
+        for kind, message in tuned.messages().items():
+            warn(kind, message)
 
     def _keep_rule(
         self, tuned: Tuned, method: str, counts: np.ndarray, n_rows: int, *, known: bool

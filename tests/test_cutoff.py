@@ -12,16 +12,19 @@ from skmultireduce._cutoff.averages import RowGains
 from skmultireduce._cutoff.counters import (
     Histogram,
     InfeasibleError,
+    MixedTypesError,
+    PooledBins,
     Search,
     keys_of,
     values_of,
 )
 from skmultireduce._cutoff.evaluation import best_jaccard, evaluate
 from skmultireduce._cutoff.metric import METRICS as METRIC_OBJECTS
+from skmultireduce._cutoff.metric import FBeta, Jaccard, Precision, Recall
 from skmultireduce._cutoff.per_label import find_for_labels
 from skmultireduce._cutoff.score_map import AdjustedMap, ScoreMap
 from skmultireduce._cutoff.scores import DenseScores, Pool, array_blocks
-from skmultireduce._cutoff.search import find
+from skmultireduce._cutoff.search import Pairs, find
 from skmultireduce._cutoff.strategies import STRATEGIES
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._kernels import cutoff as kernels
@@ -403,3 +406,54 @@ def test_blocks_lie_at_multiples_of_their_numbers_size():
     for rows, block in array_blocks(odd, step=2)():
         assert block.values.flags.aligned
         np.testing.assert_array_equal(block.values, scores[rows])
+
+
+# --- what belongs together ---
+
+
+def test_accumulators_refuse_what_does_not_belong_together():
+    """Other types of scores, other candidates, other metrics, other kinds."""
+    y = np.eye(3, dtype=int)
+    sets = read_labels(y)[0]
+
+    def filled(accumulator, dtype=np.float64):
+        accumulator.add(DenseScores(np.eye(3, dtype=dtype)), sets, None)
+        return accumulator
+
+    double, single = filled(Histogram(False)), filled(Histogram(False), np.float32)
+    with pytest.raises(MixedTypesError, match="float64 and float32"):
+        double + single
+    with pytest.raises(MixedTypesError, match="Blocks of float64 and float32"):
+        filled(double, np.float32)
+    keys = keys_of(np.array([0.5, 1.0]))
+    for one, other in (
+        (PooledBins(keys, False), PooledBins(keys + keys.dtype.type(1), False)),
+        (PooledBins(keys, False), PooledBins(keys, True)),
+        (RowGains(Jaccard(), keys), RowGains(FBeta(2), keys)),
+        (Pairs(0.5), Pairs(0.7)),
+        (Histogram(False, many=True), double),
+    ):
+        with pytest.raises(ValueError, match="different things"):
+            filled(one) + filled(other)
+        assert (filled(one) + filled(one)) is not one
+    with pytest.raises(TypeError, match="Histogram and RowGains"):
+        double + RowGains(Jaccard(), keys)
+    with pytest.raises(MixedTypesError, match="uint64 and uint32"):
+        PooledBins(keys, False) + PooledBins(keys_of(np.float32([0.5, 1])), False)
+
+
+def test_metrics_have_the_slopes_that_they_say():
+    """Against differences, for the standard error of macro averages."""
+    for metric in (Jaccard(), FBeta(), FBeta(0.5), FBeta(2), Precision(), Recall()):
+        by_hit, by_predicted, by_positive, by_both = metric.slopes()
+        tp, fp, positives = np.array([2.0, 3.0]), np.array([1.0, 4.0]), np.array([5.0, 3.0])
+        above, below = metric.terms(tp, fp, positives)
+        more = metric.terms(tp + 1, fp, positives + 1)
+        np.testing.assert_allclose(more[0] - above, by_hit)
+        np.testing.assert_allclose(more[1] - below, by_predicted + by_positive + by_both)
+        np.testing.assert_allclose(metric.terms(tp, fp + 1, positives)[1] - below, by_predicted)
+        np.testing.assert_allclose(metric.terms(tp, fp, positives + 1)[1] - below, by_positive)
+        constant, slope = metric.pooled
+        with np.errstate(divide="ignore"):
+            other = tp / (constant * positives + slope * fp)
+        np.testing.assert_array_equal(np.argsort(other), np.argsort(above / below))

@@ -160,7 +160,8 @@ class Histogram(Accumulator):
 
     def __add__(self, other: Histogram) -> Histogram:
         """Histogram of both sets of scores."""
-        if self.counts is None or other.counts is None:
+        # A pool without rows has counted nothing.
+        if isinstance(other, Histogram) and (self.counts is None or other.counts is None):
             return other if self.counts is None else self
         self.check_same(other)
         out = Histogram(self.weighted, self.many)

@@ -65,28 +65,28 @@ class Tuned:
         finite = np.where(np.isinf(self.fold_thresholds), np.nan, self.fold_thresholds)
         return np.std(finite, axis=0, ddof=1)
 
-    def messages(self) -> list[str]:
-        """What users should be warned about."""
-        found = []
+    def messages(self) -> dict[str, str]:
+        """What users should be warned about, by kind."""
+        found = {}
         cut, limits = self.cut, self.score_map
         # An edge that min_labels or max_labels put there is what the user asked for.
         if cut.constant and not limits.limited:
-            found.append(
+            found["edge"] = (
                 "All scores of the estimator are equal, so that every cutoff predicts everything "
                 "or nothing. Check the estimator, or its parameters."
             )
         elif cut.nothing and limits.min_labels == 0 and self.silent is None:
-            found.append(
+            found["edge"] = (
                 "The best cutoff lies above all scores: no label is predicted. "
                 "Check the estimator, or whether y has any labels in the held-out rows."
             )
         elif cut.everything and limits.max_labels is None:
-            found.append(
+            found["edge"] = (
                 "The best cutoff lies below all scores: every label is predicted. "
                 "Scores may not separate the labels, check the estimator."
             )
         if self.silent is not None and self.silent.any():
-            found.append(
+            found["unreachable"] = (
                 f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels reach "
                 "min_precision or min_recall with no cutoff on the held-out data; they are never "
                 "predicted. "
