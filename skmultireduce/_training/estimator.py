@@ -8,7 +8,6 @@ the model by `LinearModel` or `EmbeddingNetwork`, the state of a run by `Trainin
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from .._cutoff.counters import best_jaccard
 from .._data.blocks import take_rows
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
+from .._data.notices import warn
 from .._data.rows import Rows, read_X
 from .._data.stratify import stratified_holdout
 from .._data.weights import read_class_weight, read_sample_weight
@@ -582,12 +582,11 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
                 "only. Check y, or use reduction='one_vs_rest'."
             )
         if self.n_unlabeled_:
-            warnings.warn(
+            warn(
+                "unlabeled",
                 f"{self.n_unlabeled_} of {n_rows} rows have no label and are left out: "
                 f"reduction={self.reduction!r} has no target for them. "
                 "reduction='one_vs_rest' uses them.",
-                UserWarning,
-                stacklevel=5,
             )
 
     def _check_used(self, n_used: float) -> None:
@@ -634,12 +633,12 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
 
     def _warn_unsettled(self) -> None:
         if self.tol is not None and not self.early_stopping and self.max_iter > 1:
-            warnings.warn(
+            warn(
+                "unsettled",
                 f"max_iter={self.max_iter} epochs were run without the loss settling to "
                 f"tol={self.tol}. Raise max_iter, or set tol=None to train for max_iter "
                 "epochs by design.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
     def _validation_score(

@@ -1,12 +1,16 @@
 """Learning rates and stopping: what changes from epoch to epoch.
 
-Pure functions and small state of Python, called once an epoch.
+Called once an epoch.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+
+from .._models.model import Visit
+from .._reductions.draws import row_order
+from .._reductions.targets import Targets
 
 __all__ = ["LEARNING_RATES", "Patience", "Plan", "epoch_steps", "part_of_steps"]
 
@@ -82,6 +86,26 @@ class Plan:
     def steps(self, eta0: float, epoch: int) -> tuple[float, float]:
         """Step sizes at the begin and the end of an epoch; see `epoch_steps`."""
         return epoch_steps(self.learning_rate, eta0, epoch, self.max_iter)
+
+    def visit(
+        self,
+        targets: Targets,
+        *,
+        seed: int,
+        epoch: int,
+        eta: tuple[float, float],
+        first_row: int = 0,
+        n_ahead: int = 0,
+    ) -> Visit:
+        """An epoch over the rows of these targets, or over the part from `first_row` on."""
+        draw = {"seed": seed, "epoch": epoch, "first_row": first_row}
+        return Visit(
+            **draw,
+            order=row_order(targets.label_sets.n_rows, shuffle=self.shuffle, **draw),
+            shown=targets.shown(label_sampling=self.label_sampling, **draw),
+            eta=eta,
+            n_ahead=n_ahead,
+        )
 
     def averages(self, n_epochs: int) -> bool:
         """Whether the last of so many epochs has a part in the mean."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .._models.model import Model, Visit
-from .._reductions.draws import row_order
 from .._reductions.targets import Targets
 from .schedule import Patience, Plan, part_of_steps
 
@@ -223,15 +222,14 @@ class Training:
         n_ahead : int, default=0
             Number of epochs that have begun and are not counted yet.
         """
-        epoch = self.epoch + n_ahead
         n_own = targets.label_sets.n_rows
-        draw = {"seed": self.seed, "epoch": epoch, "first_row": first_row}
         steps = self.plan.steps(self.model.rates.eta0, self.epochs_of_run + n_ahead)
-        return Visit(
-            **draw,
-            order=row_order(n_own, shuffle=self.plan.shuffle, **draw),
-            shown=targets.shown(label_sampling=self.plan.label_sampling, **draw),
+        return self.plan.visit(
+            targets,
+            seed=self.seed,
+            epoch=self.epoch + n_ahead,
             eta=part_of_steps(steps, first_row, first_row + n_own, n_rows or n_own),
+            first_row=first_row,
             n_ahead=n_ahead,
         )
 
