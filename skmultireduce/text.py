@@ -15,6 +15,7 @@ from sklearn.utils.sparsefuncs_fast import (
     inplace_csr_row_normalize_l2,
 )
 
+from ._kernels.text import rename
 from ._text.analysis import find_analysis, overridden
 from ._text.counting import Learned, count, csr, fixed_terms, hash_rows, learn
 
@@ -52,7 +53,11 @@ class _CompiledCounts:
     def _sort_features(self, X: Any, vocabulary: Any):
         if not isinstance(vocabulary, Learned):
             return super()._sort_features(X, vocabulary)
-        X.indices = vocabulary.sort(X.indices.dtype).take(X.indices, mode="clip")
+        renamed = vocabulary.sort()
+        if X.indices.dtype == np.int32:
+            rename(X.indices, renamed)
+        else:
+            X.indices = renamed.astype(X.indices.dtype).take(X.indices, mode="clip")
         return X
 
     def _limit_features(

@@ -19,7 +19,7 @@ LAYERS = [
     {"_models"},
     {"_training"},
     {"linear", "neural", "reduction", "threshold", "metrics", "model_selection", "datasets",
-     "text", "inspection", "diagnosis"},
+     "inspection", "diagnosis", "text", "tree"},
     {"plotting", "onnx", "_cluster"},
     {"dask"},
     {"__main__", "__init__"},

@@ -266,8 +266,8 @@ SKM_FUN SkmSlot *skm_terms_insert(
     if (!skm_grow(&starts, &t->starts_capacity, t->n_terms + 2, sizeof(size_t)))
         return NULL;
     t->starts = starts;
-    if (2 * (t->n_terms + 1) > t->mask) {
-        if (!skm_terms_resize(t, 4 * (t->mask + 1)))
+    if (t->n_terms >= t->mask / 8 * 5) {
+        if (!skm_terms_resize(t, (t->mask + 1) * (t->mask < 1 << 16 ? 4 : 2)))
             return NULL;
         slot = skm_terms_slot(t, key, place, p, n);
     }
@@ -306,7 +306,7 @@ SKM_FUN int skm_terms_merge(SkmTerms *t, const SkmTerms *from, int32_t *numbers)
 }
 
 typedef struct {
-    uint64_t head; /* first 8 bytes, the first one on top */
+    uint64_t head[2]; /* first 16 bytes, the first one on top */
     uint32_t id;
 } SkmSortKey;
 
@@ -314,59 +314,74 @@ SKM_HOT int skm_term_less(const SkmTerms *t, const SkmSortKey *a, const SkmSortK
 {
     size_t na, nb;
     int order;
-    if (a->head != b->head)
-        return a->head < b->head;
+    if (a->head[0] != b->head[0])
+        return a->head[0] < b->head[0];
+    if (a->head[1] != b->head[1])
+        return a->head[1] < b->head[1];
     na = t->starts[a->id + 1] - t->starts[a->id];
     nb = t->starts[b->id + 1] - t->starts[b->id];
     order = memcmp(t->bytes + t->starts[a->id], t->bytes + t->starts[b->id], na < nb ? na : nb);
     return order ? order < 0 : na < nb;
 }
 
-/* ``ids`` in the order of the terms' code points, which is that of their UTF-8: merge sort. */
+/* Quicksort with pivots drawn at random: no order of the terms is slow. */
+SKM_FUN void skm_quicksort(const SkmTerms *t, SkmSortKey *keys, size_t n, uint64_t state)
+{
+    size_t i, j;
+    SkmSortKey moved;
+    while (n > 12) {
+        SkmSortKey pivot;
+        state = skm_mix(state ^ t->seed[0], t->seed[1] | 1) + n;
+        pivot = keys[state % n];
+        for (i = 0, j = n - 1;; i++, j--) {
+            while (skm_term_less(t, keys + i, &pivot))
+                i++;
+            while (skm_term_less(t, &pivot, keys + j))
+                j--;
+            if (i >= j)
+                break;
+            moved = keys[i];
+            keys[i] = keys[j];
+            keys[j] = moved;
+        }
+        /* The smaller part by a call, so that calls are at most log2(n) deep. */
+        j++;
+        if (j < n - j) {
+            skm_quicksort(t, keys, j, state);
+            keys += j;
+            n -= j;
+        } else {
+            skm_quicksort(t, keys + j, n - j, state);
+            n = j;
+        }
+    }
+    for (i = 1; i < n; i++) {
+        moved = keys[i];
+        for (j = i; j > 0 && skm_term_less(t, &moved, keys + j - 1); j--)
+            keys[j] = keys[j - 1];
+        keys[j] = moved;
+    }
+}
+
+/* ``ids`` in the order of the terms' code points, which is that of their UTF-8. */
 SKM_FUN int skm_terms_sort(const SkmTerms *t, int32_t *ids, size_t n)
 {
-    SkmSortKey *from = malloc((n + 1) * sizeof(SkmSortKey));
-    SkmSortKey *to = malloc((n + 1) * sizeof(SkmSortKey)), *swap;
-    size_t i, j, k, start, middle, end, width;
-    if (!from || !to) {
-        free(from);
-        free(to);
+    SkmSortKey *keys = malloc((n + 1) * sizeof(SkmSortKey));
+    size_t i, j;
+    if (!keys)
         return 0;
-    }
     for (i = 0; i < n; i++) {
         const uint8_t *p = t->bytes + t->starts[ids[i]];
         size_t length = t->starts[ids[i] + 1] - t->starts[ids[i]];
-        uint64_t head = 0;
-        for (j = 0; j < 8; j++)
-            head = (head << 8) | (j < length ? p[j] : 0);
-        from[i].head = head;
-        from[i].id = (uint32_t)ids[i];
+        memset(keys + i, 0, sizeof(SkmSortKey));
+        for (j = 0; j < 16 && j < length; j++)
+            keys[i].head[j / 8] |= (uint64_t)p[j] << (56 - 8 * (j % 8));
+        keys[i].id = (uint32_t)ids[i];
     }
-    for (start = 0; start < n; start += 8) {
-        end = start + 8 < n ? start + 8 : n;
-        for (i = start + 1; i < end; i++) {
-            SkmSortKey moved = from[i];
-            for (j = i; j > start && skm_term_less(t, &moved, from + j - 1); j--)
-                from[j] = from[j - 1];
-            from[j] = moved;
-        }
-    }
-    for (width = 8; width < n; width *= 2) {
-        for (start = 0; start < n; start = end) {
-            middle = start + width < n ? start + width : n;
-            end = middle + width < n ? middle + width : n;
-            for (i = start, j = middle, k = start; k < end; k++)
-                to[k] = i < middle && (j >= end || !skm_term_less(t, from + j, from + i))
-                            ? from[i++] : from[j++];
-        }
-        swap = from;
-        from = to;
-        to = swap;
-    }
+    skm_quicksort(t, keys, n, n);
     for (i = 0; i < n; i++)
-        ids[i] = (int32_t)from[i].id;
-    free(from);
-    free(to);
+        ids[i] = (int32_t)keys[i].id;
+    free(keys);
     return 1;
 }
 
@@ -917,8 +932,11 @@ SKM_FUN void skm_word_ngrams(SkmRows *r)
     size_t n, i, min_n = r->max_n == 1 ? 1 : r->min_n;
     for (n = min_n; n <= r->max_n && n <= r->n_tokens; n++)
         for (i = 0; i + n <= r->n_tokens; i++)
-            skm_take(r, r->buffer + tokens[i].start,
-                     n ? tokens[i + n - 1].end - tokens[i].start : 0);
+            if (n)
+                skm_take(r, r->buffer + tokens[i].start,
+                         tokens[i + n - 1].end - tokens[i].start);
+            else
+                skm_take(r, r->buffer, 0);
 }
 
 SKM_FUN void skm_char_ngrams(SkmRows *r)

@@ -114,6 +114,7 @@ cdef extern from *:
     uint64_t skm_dict_version(object d)
     object PyUnicode_New(Py_ssize_t n, uint32_t largest)
     void *PyUnicode_DATA(object s)
+    dict __Pyx_PyDict_NewPresized(Py_ssize_t n)
 
 ANALYZERS = {"word": SKM_WORD, "char": SKM_CHAR, "char_wb": SKM_CHAR_WB}
 IS_WORD = SKM_IS_WORD
@@ -233,29 +234,37 @@ cdef class Terms:
         if not done:
             raise MemoryError
 
+    cdef str _string(self, int32_t number):
+        cdef size_t start = self.table.starts[number], j
+        cdef size_t length = self.table.starts[number + 1] - start
+        cdef const uint8_t *data = self.table.bytes + start
+        cdef uint8_t high = 0
+        for j in range(length):
+            high |= data[j]
+        if high >= 0x80:
+            return PyUnicode_DecodeUTF8(
+                <const char *> data, <Py_ssize_t> length, "surrogatepass"
+            )
+        term = PyUnicode_New(<Py_ssize_t> length, 0x7f)
+        memcpy(PyUnicode_DATA(term), data, length)
+        return term
+
     def strings(self, numbers):
         """Terms of these numbers (int32)."""
         cdef _Numbers held = _Numbers(numbers)
         cdef Py_ssize_t i
-        cdef size_t start, length, j
-        cdef const uint8_t *data
-        cdef uint8_t high
-        cdef list terms = [None] * held.n
+        return [self._string(held.data[i]) for i in range(held.n)]
+
+    def to_dict(self, numbers, columns):
+        """Terms of these numbers to their columns (both int32)."""
+        cdef _Numbers held = _Numbers(numbers)
+        cdef _Numbers values = _Numbers(columns)
+        cdef Py_ssize_t i
+        cdef dict terms = __Pyx_PyDict_NewPresized(held.n)
+        if values.n != held.n:
+            raise ValueError("as many columns as numbers")
         for i in range(held.n):
-            start = self.table.starts[held.data[i]]
-            length = self.table.starts[held.data[i] + 1] - start
-            data = self.table.bytes + start
-            high = 0
-            for j in range(length):
-                high |= data[j]
-            if high < 0x80:
-                term = PyUnicode_New(<Py_ssize_t> length, 0x7f)
-                memcpy(PyUnicode_DATA(term), data, length)
-            else:
-                term = PyUnicode_DecodeUTF8(
-                    <const char *> data, <Py_ssize_t> length, "surrogatepass"
-                )
-            terms[i] = term
+            terms[self._string(held.data[i])] = values.data[i]
         return terms
 
 
@@ -282,7 +291,7 @@ cdef class Rows:
     """
 
     cdef SkmRows rows
-    cdef Terms terms
+    cdef readonly Terms terms
     cdef Terms stop_words
     cdef object analyze
     cdef int lower
@@ -415,6 +424,16 @@ cdef class Rows:
         ends = _memory(r.ends, <Py_ssize_t> (r.n_rows * sizeof(int64_t)))
         skm_forget(r)
         return columns, counts, ends
+
+
+def rename(columns, numbers):
+    """Give columns other numbers, in place (both int32)."""
+    cdef _Numbers held = _Numbers(columns, True)
+    cdef _Numbers new = _Numbers(numbers)
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(held.n):
+            held.data[i] = new.data[held.data[i]]
 
 
 def gather(iterator, list texts, Py_ssize_t n_characters, bint only_ascii):

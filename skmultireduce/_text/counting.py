@@ -127,7 +127,7 @@ class Learned:
     terms : Terms
     kept : int32 array of shape (n_kept,)
         Numbers of the terms that are kept, in the order in which they were seen.
-    columns : int64 array of shape (n_kept,)
+    columns : int32 array of shape (n_kept,)
     as_scalars : bool
         Whether the columns are NumPy's integers in the dict, as where ``max_features`` is
         the last step.
@@ -135,37 +135,42 @@ class Learned:
 
     def __init__(self, terms: kernel.Terms) -> None:
         self.terms = terms
-        self.kept = np.arange(len(terms), dtype=np.int32)
-        self.columns = np.arange(len(terms))
+        self.kept = self.columns = np.arange(len(terms), dtype=np.int32)
         self.as_scalars = False
 
     def __len__(self) -> int:
         return len(self.kept)
 
-    def sort(self, dtype: Any) -> np.ndarray:
-        """Number the terms in their order; new columns of the former ones."""
+    def sort(self) -> np.ndarray:
+        """Number the terms in their order; new columns of the former ones (int32)."""
         order = self.kept.copy()
         self.terms.sort(order)
-        rank = np.empty(len(self.terms), dtype=np.int64)
-        rank[order] = np.arange(len(order))
-        new = rank[self.kept]
-        renamed = np.empty(len(order), dtype=dtype)
-        renamed[self.columns] = new
+        rank = np.empty(len(self.terms), dtype=np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        new = rank if len(order) == len(rank) else rank[self.kept]
+        renamed = new
+        if self.columns is not self.kept:
+            renamed = np.empty(len(order), dtype=np.int32)
+            renamed[self.columns] = new
         self.columns = new
         self.as_scalars = False
         return renamed
 
     def limit(self, mask: np.ndarray) -> None:
         """Keep the columns of the mask."""
+        self.as_scalars = True
+        if mask.all():
+            return
         chosen = mask[self.columns]
         self.kept = self.kept[chosen]
-        self.columns = (np.cumsum(mask) - 1)[self.columns[chosen]]
-        self.as_scalars = True
+        self.columns = (np.cumsum(mask, dtype=np.int32) - np.int32(1))[self.columns[chosen]]
 
     def to_dict(self) -> dict[str, int]:
         """Return what ``vocabulary_`` is for scikit-learn."""
-        columns = self.columns if self.as_scalars else self.columns.tolist()
-        return dict(zip(self.terms.strings(self.kept), columns, strict=True))
+        if self.as_scalars:
+            columns = self.columns.astype(np.int64)
+            return dict(zip(self.terms.strings(self.kept), columns, strict=True))
+        return self.terms.to_dict(self.kept, self.columns)
 
 
 def learn(vectorizer: Any, analysis: Analysis, documents: Iterable, dtype: Any):
