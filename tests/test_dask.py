@@ -488,12 +488,12 @@ def test_callbacks(client):
 
 
 def test_scoring_monitor_sees_each_epoch(client):
-    from sklearn.callback import ScoringMonitor
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
 
     def first(estimator, X, y):
         return float(estimator.predict_proba(X)[0, 0].compute())
 
-    monitor = ScoringMonitor(scoring={"first": first})
+    monitor = callback.ScoringMonitor(scoring={"first": first})
     model = DaskMultiLabelSGDClassifier(n_shards=2, **PARAMS).set_callbacks(monitor)
     model.fit(*arrays(X, Y))
     seen = [row["first"] for row in monitor.get_logs().data]

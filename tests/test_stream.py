@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -294,7 +293,8 @@ def test_callbacks_see_blocks_and_epochs():
     model = clone(MODELS[0]).set_params(max_iter=2)
     model.set_callbacks(Hook(lambda _, name, __: names.append(name))).fit_stream(blocks_of(60))
     assert names == ["block", "block", "epoch"] * 2
-    monitor = ScoringMonitor(scoring="f1_micro")
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    monitor = callback.ScoringMonitor(scoring="f1_micro")
     model.set_callbacks(monitor).fit_stream(blocks_of(60))
     records = monitor.get_logs(select="most_recent").data
     by_block = [record for record in records if record["task_name"] == "block"]
