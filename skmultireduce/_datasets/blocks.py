@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .._data.notices import warn
 from .._sklearn import Interval, _align_api_if_sparse
 
 __all__ = ["PATH", "SIZE", "Blocks", "LabelCount", "check_names", "columns_of", "indicator"]
@@ -62,10 +62,10 @@ class LabelCount:
             f"{_short(self.example)} for one; they are left out and the rows stay."
         )
 
-    def warn(self, stacklevel: int) -> None:
+    def warn(self) -> None:
         """Say it."""
         if self.message is not None:
-            warnings.warn(self.message, UserWarning, stacklevel=stacklevel)
+            warn("unknown labels", self.message)
 
 
 def _short(value: Any) -> str:
@@ -109,8 +109,8 @@ class Blocks:
             self._warned = True
             if count.n_unknown and not count.n_known:
                 raise ValueError(count.message)
-            count.warn(stacklevel=3)
-            self._warn(stacklevel=3)
+            count.warn()
+            self._warn()
 
     def _raw_blocks(self) -> Iterator[Any]:
         raise NotImplementedError
@@ -119,7 +119,7 @@ class Blocks:
         """X, y and the labels that are not known."""
         raise NotImplementedError
 
-    def _warn(self, stacklevel: int) -> None:
+    def _warn(self) -> None:
         """What else is to be said after the first reading."""
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from .._data.label_sets import LabelSets
+from .._data.notices import warn
 from .._sklearn import HasMethods, _align_api_if_sparse, validate_params
 from .blocks import SIZE, Blocks, LabelCount, check_names, columns_of
 from .files import check_encoding, iter_lines, refuse_pipe
@@ -131,8 +131,8 @@ def read_fasttext(
     count = LabelCount(reader.name, target_names)
     target, unknown = _encode(rows, columns_of(target_names))
     count.add(target.nnz, unknown)
-    count.warn(stacklevel=4)
-    reader.warn_odd(stacklevel=4)
+    count.warn()
+    reader.warn_odd()
     data = [text for text, _ in rows]
     if return_X_y:
         return data, target
@@ -240,8 +240,8 @@ def _batches(reader: _Reader, batch_size: int, target_names: np.ndarray) -> Iter
             n_blank=reader.n_blank,
             n_unknown=count.n_unknown,
         )
-    count.warn(stacklevel=3)
-    reader.warn_odd(stacklevel=3)
+    count.warn()
+    reader.warn_odd()
 
 
 class FastTextBlocks(Blocks):
@@ -347,8 +347,8 @@ class FastTextBlocks(Blocks):
         y, unknown = _encode(block, self._columns)
         return self.vectorizer.transform([text for text, _ in block]), y, unknown
 
-    def _warn(self, stacklevel: int) -> None:
-        self._reader.warn_odd(stacklevel + 1)
+    def _warn(self) -> None:
+        self._reader.warn_odd()
 
 
 class _Reader:
@@ -430,19 +430,18 @@ class _Reader:
             self._first_odd = f"line {number}, {line.strip(_SEPARATORS)[:80]!r}"
         self.n_odd += sum(self._odd.search(word) is not None for word in _WORDS(words))
 
-    def warn_odd(self, stacklevel: int) -> None:
+    def warn_odd(self) -> None:
         """Say once how many marks of labels are in odd places."""
         if self.n_odd and not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
+                "odd marks",
                 f"{self.name} has {self.n_odd} marks of labels in odd places, first in "
                 f"{self._first_odd}. They are read as fastText reads them: a word that starts "
                 f"with {self.label_prefix!r} is one label up to the next blank, a word with "
                 "something in front of it is no label. Where that is not meant, take out "
                 "quotes of CSV files, commas, byte order marks and characters without width, "
                 "and put blanks between labels.",
-                UserWarning,
-                stacklevel=stacklevel,
             )
 
 
