@@ -12,13 +12,13 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._cutoff import best_jaccard
-from ._label_sets import LabelSets, read_labels
-from ._sparse import check_sparse
-from ._validation import indexable_rows
+from ._cutoff.counters import best_jaccard
+from ._data.blocks import indexable_rows
+from ._data.label_sets import LabelSets, read_labels
+from ._data.sparse import check_sparse
+from ._sklearn import _safe_indexing
 
 __all__ = ["Diagnosis", "diagnose"]
 

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils._sparse import _align_api_if_sparse
 from sklearn.utils.validation import check_is_fitted
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
-from skmultireduce._kernels import linear as _kernel
-from skmultireduce._label_sets import LabelSets
-from skmultireduce._targets import ONE_VS_REST, SMOOTHNESS, Targets
-from skmultireduce._threads import Threads
-from skmultireduce._validation import Rows
+from ._data.label_sets import LabelSets
+from ._data.rows import Rows
+from ._kernels import linear as _kernel
+from ._models.threads import Threads
+from ._reductions.targets import ONE_VS_REST, SMOOTHNESS, Targets
+from ._sklearn import Interval, StrOptions, _align_api_if_sparse, validate_params
+from ._training.estimator import BaseSGDMultiLabel, aligned_zeros, padded
 
 __all__ = ["MultiLabelSGDClassifier"]
 

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
-from skmultireduce._base import BaseSGDMultiLabel, aligned_zeros, padded
-from skmultireduce._kernels import linear as _linear_kernel
-from skmultireduce._kernels import mlp as _kernel
-from skmultireduce._label_sets import LabelSets
-from skmultireduce._sampling import LabelSampler, find_candidates, inclusion_probabilities
-from skmultireduce._targets import SMOOTHNESS, Targets
-from skmultireduce._threads import Threads
-from skmultireduce._validation import Rows
+from ._data.label_sets import LabelSets
+from ._data.rows import Rows
+from ._kernels import linear as _linear_kernel
+from ._kernels import mlp as _kernel
+from ._models.threads import Threads
+from ._reductions.candidates import LabelSampler, find_candidates, inclusion_probabilities
+from ._reductions.targets import SMOOTHNESS, Targets
+from ._sklearn import Interval, StrOptions
+from ._training.estimator import BaseSGDMultiLabel, aligned_zeros, padded
 
 __all__ = ["MultiLabelMLPClassifier"]
 
@@ -759,42 +759,46 @@ class MultiLabelMLPClassifier(
                 thread: int, part=part, kept=kept, first=first, sample=sample, meeting=meeting
             ) -> None:
                 _kernel.mlp_epoch(
-                    self._embedding,
-                    self._embedding_scale,
-                    self._hidden,
-                    self._output,
-                    self._intercepts,
+                    (
+                        self._embedding,
+                        self._embedding_scale,
+                        self._hidden,
+                        self._output,
+                        self._intercepts,
+                    ),
                     np.array(self._widths, dtype=np.int64),
                     _ACTIVATION_CODES[self.activation],
-                    rows.data,
-                    rows.indices,
-                    rows.indptr,
+                    (rows.data, rows.indices, rows.indptr),
                     work.row_factor,
                     part,
-                    *shown,
-                    targets.label_sets.indices,
-                    targets.label_weight,
-                    targets.row_weight,
+                    (
+                        *shown,
+                        targets.label_sets.indices,
+                        targets.label_weight,
+                        targets.row_weight,
+                        _linear_kernel.LOSS_CODES[targets.loss],
+                        targets.soft_target,
+                    ),
                     work.curvature,
                     kept,
                     1 / (1 - self.dropout),
-                    _linear_kernel.LOSS_CODES[targets.loss],
-                    targets.soft_target,
                     begin + first * change,
                     change,
                     self.alpha_,
-                    self._embedding_rate,
-                    _HIDDEN_RATE,
-                    1 / self._vector_square,
-                    _INTERCEPT_SQUARE * self._vector_square if self.fit_intercept else 0.0,
+                    (
+                        self._embedding_rate,
+                        _HIDDEN_RATE,
+                        1 / self._vector_square,
+                        _INTERCEPT_SQUARE * self._vector_square if self.fit_intercept else 0.0,
+                    ),
                     _LARGEST_STEP,
                     _LARGEST_CHANGE,
-                    *sample,
+                    sample,
                     thread,
                     work.threads.n_threads,
                     barrier,
                     _kernel.PRODUCTS_PAY,
-                    *work.buffers,
+                    work.buffers,
                     meeting,
                     work.loss,
                 )

@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import get_data_home
 
-from skmultireduce import _python_imports
+from skmultireduce._datasets import python_imports as _python_imports
 from skmultireduce.datasets import (
     iter_fasttext,
     load_python_imports,

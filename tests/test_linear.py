@@ -26,7 +26,7 @@ from skmultireduce import (
     MultiLabelSGDClassifier,
     ThresholdedMultiLabel,
 )
-from skmultireduce._targets import REDUCTIONS
+from skmultireduce._reductions.targets import REDUCTIONS
 from skmultireduce.inspection import top_features
 from skmultireduce.linear import _smallest_kept
 

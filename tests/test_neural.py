@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 
 from conftest import best_micro_jaccard
 from skmultireduce import MultiLabelMLPClassifier
-from skmultireduce._label_sets import read_labels
-from skmultireduce._ranking_metrics import precision_at_k_score, recall_at_k_score
-from skmultireduce._targets import REDUCTIONS, Targets
+from skmultireduce._data.label_sets import read_labels
+from skmultireduce._reductions.targets import REDUCTIONS, Targets
+from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 
 LOSSES = [(reduction, "log_loss") for reduction in REDUCTIONS]
 LOSSES += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]

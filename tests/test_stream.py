@@ -21,8 +21,8 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from conftest import best_micro_jaccard, random_problem
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
-from skmultireduce._sampling import find_candidates
-from skmultireduce._targets import REDUCTIONS
+from skmultireduce._reductions.candidates import find_candidates
+from skmultireduce._reductions.targets import REDUCTIONS
 from skmultireduce.datasets import FastTextBlocks
 
 X, Y = random_problem(4, n_rows=130, n_features=20, n_labels=6)

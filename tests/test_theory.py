@@ -38,7 +38,7 @@ from skmultireduce import (
     MultiLabelSGDClassifier,
     ThresholdedMultiLabel,
 )
-from skmultireduce._sampling import draw_labels
+from skmultireduce._reductions.draws import draw_labels
 from skmultireduce.datasets import make_label_sets
 from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 

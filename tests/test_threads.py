@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
-from skmultireduce._threads import Threads
+from skmultireduce._models.threads import Threads
 
 
 @pytest.fixture(autouse=True)
