@@ -8,6 +8,7 @@ from sklearn.callback import (
     with_callbacks,
 )
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
@@ -24,6 +25,7 @@ from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
 
 __all__ = [
+    "BaseSearchCV",
     "CallbackContext",
     "CallbackSupportMixin",
     "HasMethods",

@@ -17,7 +17,7 @@ __all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "res
 sys.modules.setdefault("skmultireduce._label_sets", label_sets)
 
 # Raised when fitted attributes change so that older releases cannot use them.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class VersionedState:
@@ -50,11 +50,18 @@ class VersionedState:
                 f"{STATE_VERSION}). Install skmultireduce {written_by} or later, or fit the "
                 "estimator again."
             )
+        if form == 1:
+            state = self._from_form_1(state)
         # Parameters that the release which wrote it did not have.
         for parameter in signature(type(self)).parameters.values():
             if parameter.default is not parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
         super().__setstate__(state)
+
+    @staticmethod
+    def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
+        """State as it is now, of one that release 0.1.0 wrote."""
+        return state
 
 
 def forgets_on_error(fit: Callable) -> Callable:

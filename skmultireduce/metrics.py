@@ -12,10 +12,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
 from ._cutoff.counters import Pool, ScoreMap, array_blocks, curve
+from ._data.blocks import iter_row_blocks
 from ._data.label_sets import LabelSets, read_labels
 from ._data.naming import naming
-from ._data.rows import iter_row_blocks, read_sample_weight
 from ._data.sparse import check_sparse
+from ._data.weights import read_sample_weight
 from ._sklearn import Interval, Options, StrOptions, validate_params
 
 __all__ = ["jaccard_threshold_curve", "precision_at_k_score", "recall_at_k_score"]

@@ -21,7 +21,7 @@ from ._data.rows import Rows
 from ._kernels import linear as _linear_kernel
 from ._kernels import mlp as _kernel
 from ._models.threads import Threads
-from ._reductions.draws import LabelSampler, find_candidates, inclusion_probabilities
+from ._reductions.candidates import LabelSampler, find_candidates, inclusion_probabilities
 from ._reductions.targets import SMOOTHNESS, Targets
 from ._sklearn import Interval, StrOptions
 from ._training.estimator import BaseSGDMultiLabel, aligned_zeros, padded
@@ -759,42 +759,46 @@ class MultiLabelMLPClassifier(
                 thread: int, part=part, kept=kept, first=first, sample=sample, meeting=meeting
             ) -> None:
                 _kernel.mlp_epoch(
-                    self._embedding,
-                    self._embedding_scale,
-                    self._hidden,
-                    self._output,
-                    self._intercepts,
+                    (
+                        self._embedding,
+                        self._embedding_scale,
+                        self._hidden,
+                        self._output,
+                        self._intercepts,
+                    ),
                     np.array(self._widths, dtype=np.int64),
                     _ACTIVATION_CODES[self.activation],
-                    rows.data,
-                    rows.indices,
-                    rows.indptr,
+                    (rows.data, rows.indices, rows.indptr),
                     work.row_factor,
                     part,
-                    *shown,
-                    targets.label_sets.indices,
-                    targets.label_weight,
-                    targets.row_weight,
+                    (
+                        *shown,
+                        targets.label_sets.indices,
+                        targets.label_weight,
+                        targets.row_weight,
+                        _linear_kernel.LOSS_CODES[targets.loss],
+                        targets.soft_target,
+                    ),
                     work.curvature,
                     kept,
                     1 / (1 - self.dropout),
-                    _linear_kernel.LOSS_CODES[targets.loss],
-                    targets.soft_target,
                     begin + first * change,
                     change,
                     self.alpha_,
-                    self._embedding_rate,
-                    _HIDDEN_RATE,
-                    1 / self._vector_square,
-                    _INTERCEPT_SQUARE * self._vector_square if self.fit_intercept else 0.0,
+                    (
+                        self._embedding_rate,
+                        _HIDDEN_RATE,
+                        1 / self._vector_square,
+                        _INTERCEPT_SQUARE * self._vector_square if self.fit_intercept else 0.0,
+                    ),
                     _LARGEST_STEP,
                     _LARGEST_CHANGE,
-                    *sample,
+                    sample,
                     thread,
                     work.threads.n_threads,
                     barrier,
                     _kernel.PRODUCTS_PAY,
-                    *work.buffers,
+                    work.buffers,
                     meeting,
                     work.loss,
                 )

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.counters import Pool, ScoreMap, curve, evaluate, search
+from ._data.blocks import indexable_rows
 from ._data.label_sets import read_labels
-from ._data.rows import indexable_rows
 from ._sklearn import check_matplotlib_support
 from .metrics import _score_pool
 from .threshold import ThresholdedMultiLabel, _score_blocks

@@ -36,10 +36,11 @@ from ._cutoff.counters import (
     search_labels,
     search_quantiles,
 )
+from ._data.blocks import indexable_rows, iter_row_blocks
 from ._data.label_sets import LabelSets, Target, read_labels
 from ._data.naming import naming
-from ._data.rows import indexable_rows, iter_row_blocks, read_sample_weight
 from ._data.sparse import check_sparse
+from ._data.weights import read_sample_weight
 from ._sklearn import (
     CallbackSupportMixin,
     HasMethods,

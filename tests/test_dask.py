@@ -29,7 +29,7 @@ distributed = pytest.importorskip("distributed")
 
 from dask import delayed  # noqa: E402
 
-from skmultireduce import dask as skdask  # noqa: E402
+from skmultireduce._cluster import partitions, records, rounds, shards  # noqa: E402
 from skmultireduce.dask import (  # noqa: E402
     DaskMultiLabelSGDClassifier,
     DaskThresholdedMultiLabel,
@@ -193,9 +193,9 @@ def test_workers_do_not_matter(client):
 
 def test_shards_stay_where_their_rows_are(client, monkeypatch):
     homes = []
-    place = skdask._Shards._place
+    place = shards.Shards._place
     monkeypatch.setattr(
-        skdask._Shards, "_place", lambda self: (place(self), homes.append(self.homes))
+        shards.Shards, "_place", lambda self: (place(self), homes.append(self.homes))
     )
     workers = sorted(client.nthreads())
     for own in (workers, workers[::-1]):
@@ -208,7 +208,7 @@ def test_small_steps_carry_as_far_as_on_one_machine(client, sizes, monkeypatch):
     """To first order in the step, all shards together make the step of one machine."""
     n = sum(sizes)
     monkeypatch.setattr(
-        skdask, "_bounds", lambda n_rows, n_shards: np.cumsum([0, *sizes]).tolist()
+        shards, "shard_bounds", lambda n_rows, n_shards: np.cumsum([0, *sizes]).tolist()
     )
     params = {
         "reduction": "pick_all",
@@ -344,7 +344,7 @@ def test_predictions_are_lazy(client, fitted, method, monkeypatch):
     def no_client():
         raise ValueError("no client")
 
-    monkeypatch.setattr(skdask, "default_client", no_client)
+    monkeypatch.setattr(partitions, "default_client", no_client)
     elsewhere = getattr(fitted, method)(arrays(X)[0]).compute(scheduler="synchronous")
     for got in (lazy.compute(), from_blocks.compute(), here, elsewhere):
         got, wanted = (m.toarray() if sp.issparse(m) else m for m in (got, expected))
@@ -437,9 +437,9 @@ def test_a_killed_worker_costs_no_rows():
 
 
 def test_lost_rows_are_an_error(client, monkeypatch):
-    epoch = skdask._Rounds.epoch
+    epoch = rounds.Rounds.epoch
     monkeypatch.setattr(
-        skdask._Rounds, "epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
+        rounds.Rounds, "epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
     )  # fmt: skip
     model = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(RuntimeError, match="202 of 203 rows"):
@@ -450,23 +450,23 @@ def test_lost_rows_are_an_error(client, monkeypatch):
 
 def test_partitions_that_come_back_in_another_shape_are_an_error():
     engine = MultiLabelSGDClassifier()
-    block = skdask._read_block(engine, X[:50], Y[:50], None)
-    shard = skdask._make_shard([block], [skdask._Cut(10, 50, (50, 20))], 10, block.target)
+    block = shards.read_block(engine, X[:50], Y[:50], None)
+    shard = shards.make_shard([block], [records.Cut(10, 50, (50, 20))], 10, block.target)
     assert shard.rows.shape == (40, 20)
     np.testing.assert_array_equal(shard.rows.data.reshape(40, 20), X[10:50].astype("f4"))
-    for changed in (None, skdask._read_block(engine, X[:49], Y[:49], None)):
+    for changed in (None, shards.read_block(engine, X[:49], Y[:49], None)):
         with pytest.raises(RuntimeError, match="computed again"):
-            skdask._make_shard([changed], [skdask._Cut(10, 50, (50, 20))], 10, block.target)
+            shards.make_shard([changed], [records.Cut(10, 50, (50, 20))], 10, block.target)
 
 
 def test_shards_of_a_lost_worker_move_to_the_least_loaded(client):
-    facts = [skdask._Facts(8, 3)]
-    shards = skdask._Shards(client, client.scatter([0]), facts, 4)
+    facts = [records.Facts(8, 3)]
+    placed = shards.Shards(client, client.scatter([0]), facts, 4)
     workers = sorted(client.nthreads())
-    assert sorted(shards.homes) == sorted(workers * 2)
-    shards.homes = ["gone", workers[0], workers[0], "gone too"]
-    shards.rehome()
-    assert shards.homes == [workers[1], workers[0], workers[0], workers[1]]
+    assert sorted(placed.homes) == sorted(workers * 2)
+    placed.homes = ["gone", workers[0], workers[0], "gone too"]
+    placed.rehome()
+    assert placed.homes == [workers[1], workers[0], workers[0], workers[1]]
 
 
 # --- stopping -----------------------------------------------------------------------------
@@ -684,7 +684,7 @@ def test_rejected_settings(client, monkeypatch):
     def no_client():
         raise ValueError("no client")
 
-    monkeypatch.setattr(skdask, "default_client", no_client)
+    monkeypatch.setattr(partitions, "default_client", no_client)
     with pytest.raises(ValueError, match="There is no Dask client"):
         inner.fit(*parts)
 

@@ -115,7 +115,7 @@ def test_weights():
     with pytest.raises(ValueError, match="non-negative"):
         read_labels(-y, allow_weights=True)
     with pytest.raises(ValueError, match="mean of 1"):
-        read_labels(y * 1e30, allow_weights=True)
+        read_labels(y * [1, 1, 1e30], allow_weights=True)
 
 
 def test_classes():

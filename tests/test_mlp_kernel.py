@@ -13,7 +13,7 @@ from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import mlp as kernel
 from skmultireduce._kernels.linear import LOSS_CODES
-from skmultireduce._reductions.draws import LabelSampler, find_candidates
+from skmultireduce._reductions.candidates import LabelSampler, find_candidates
 from skmultireduce._reductions.targets import SMOOTHNESS, Targets
 
 ACTIVATIONS = {"identity": kernel.IDENTITY, "relu": kernel.RELU, "tanh": kernel.TANH}
@@ -168,15 +168,17 @@ class Problem:
 
         def epoch(thread):
             kernel.mlp_epoch(
-                E, scale, hidden, U, b, np.array(self.widths), ACTIVATIONS[self.activation],
-                self.rows.data, self.rows.indices, self.rows.indptr, self.row_factor,
-                self.order, *self.shown, self.targets.label_sets.indices,
-                self.targets.label_weight, self.targets.row_weight, self.curvature,
-                self.kept, self.kept_factor, LOSS_CODES[self.targets.loss],
-                self.targets.soft_target, eta, eta_change, rates["alpha"],
-                rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
-                rates["intercept_rate"], rates["largest_step"], rates["largest_change"],
-                *sample, thread, n_threads, barrier, own_products, *buffers, loss,
+                (E, scale, hidden, U, b), np.array(self.widths), ACTIVATIONS[self.activation],
+                (self.rows.data, self.rows.indices, self.rows.indptr), self.row_factor,
+                self.order,
+                (*self.shown, self.targets.label_sets.indices, self.targets.label_weight,
+                 self.targets.row_weight, LOSS_CODES[self.targets.loss],
+                 self.targets.soft_target),
+                self.curvature, self.kept, self.kept_factor, eta, eta_change, rates["alpha"],
+                (rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
+                 rates["intercept_rate"]),
+                rates["largest_step"], rates["largest_change"], sample, thread, n_threads,
+                barrier, own_products, buffers[:-1], buffers[-1], loss,
             )  # fmt: skip
 
         threads = [threading.Thread(target=epoch, args=(k,)) for k in range(n_threads)]

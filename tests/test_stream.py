@@ -21,7 +21,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from conftest import best_micro_jaccard, random_problem
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
-from skmultireduce._reductions.draws import find_candidates
+from skmultireduce._reductions.candidates import find_candidates
 from skmultireduce._reductions.targets import REDUCTIONS
 from skmultireduce.datasets import FastTextBlocks
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the kernels' tests under AddressSanitizer and UBSan, then with Cython's bounds checks.
+# Run the kernels' tests under AddressSanitizer and UBSan.
 # Usage: tools/sanitize.sh [pytest arguments]; PYTHON names an interpreter with the test
 # requirements. Works on a copy, so that the builds in the tree stay as they are.
 set -eu
@@ -32,7 +32,3 @@ LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.s
     ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
     "$python" -m pytest -q -p no:cacheprovider --no-header --capture=sys "$@"
 
-echo "== bounds checks of Cython"
-fresh
-SKMULTIREDUCE_BOUNDSCHECK=1 "$python" setup.py -q build_ext --inplace
-"$python" -m pytest -q -p no:cacheprovider --no-header "$@"

@@ -15,6 +15,15 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._sklearn import _align_api_if_sparse, _num_samples
+from .label_forms import (
+    as_array,
+    as_float,
+    missing_values,
+    no_indicator,
+    only_zeros_and_ones,
+    refuse_joined_labels,
+    refuse_label_lists,
+)
 from .naming import naming
 from .sparse import check_sparse, stacked_offsets
 
@@ -183,7 +192,8 @@ def read_labels(
     allow_multiclass : bool, default=True
         Whether 1-D y is accepted.
     allow_weights : bool, default=False
-        Whether a non-negative real-valued indicator is accepted.
+        Whether label weights are accepted: non-negative numbers of a float type that are
+        not all whole. Whole numbers are numbers of labels or counts far more often.
     input_name : str, default="y"
         Name in error messages.
 
@@ -195,7 +205,8 @@ def read_labels(
     Raises
     ------
     ValueError
-        If y is neither, or has another number of labels or unknown classes.
+        If y is neither, or has another number of labels or unknown classes; with code
+        that makes an indicator of what y is.
     """
     if y is None:
         # scikit-learn's common checks look for this wording.
@@ -206,11 +217,11 @@ def read_labels(
         if sp.issparse(y):
             label_sets, found = _read_sparse(y, allow_weights, input_name)
         else:
-            y = _as_array(y, input_name)
-            if y.ndim == 2 and y.shape[1] > 1:
-                label_sets, found = _read_dense(y, allow_weights, input_name)
+            array = _as_array(y, input_name)
+            if array.ndim == 2 and array.shape[1] > 1:
+                label_sets, found = _read_dense(y, array, allow_weights, input_name)
             else:
-                return _read_classes(y, target, classes, allow_multiclass, input_name)
+                return _read_classes(y, array, target, classes, allow_multiclass, input_name)
     if target is None:
         return label_sets, found
     if target.kind != "multilabel" or target.n_labels != found.n_labels:
@@ -223,18 +234,11 @@ def read_labels(
 
 
 def _as_array(y: Any, input_name: str) -> np.ndarray:
-    if hasattr(y, "__len__") and len(y) and not hasattr(y, "shape"):
-        first = y[0] if isinstance(y, list | tuple) else None
-        if isinstance(first, list | tuple | set | frozenset):
-            lengths = {len(row) for row in y if hasattr(row, "__len__")}
-            if len(lengths) > 1 or isinstance(first, set | frozenset):
-                raise ValueError(
-                    f"{input_name} is a list of label lists. Turn it into an indicator matrix "
-                    "with sklearn.preprocessing.MultiLabelBinarizer(sparse_output=True)"
-                    ".fit_transform(y)."
-                )
     _num_samples(y)  # rejects scalars with scikit-learn's message
-    array = np.asarray(y)
+    array = as_array(y)
+    refuse_label_lists(y, array, input_name)
+    if array.dtype.names is not None:
+        raise no_indicator(y, array, input_name)
     if array.ndim not in (1, 2):
         raise ValueError(
             f"{input_name} should be a 1-D array of classes or a 2-D multi-label indicator, "
@@ -244,7 +248,12 @@ def _as_array(y: Any, input_name: str) -> np.ndarray:
 
 
 def _read_classes(
-    y: np.ndarray, target: Target | None, classes: Any, allow_multiclass: bool, input_name: str
+    given: Any,
+    y: np.ndarray,
+    target: Target | None,
+    classes: Any,
+    allow_multiclass: bool,
+    input_name: str,
 ) -> tuple[LabelSets, Target]:
     y = column_or_1d(y, warn=True)
     # Also rejects NaN and mixed objects.
@@ -252,6 +261,9 @@ def _read_classes(
     if target is None and classes is None:
         # Where classes are known, a part of y may well hold each of them once.
         check_classification_targets(y)
+        known = np.unique(y)
+        if known.dtype.kind in "OUT":
+            refuse_joined_labels(given, known, input_name)
     if not allow_multiclass:
         raise ValueError(
             f"{input_name} is 1-D, a multi-label indicator of shape (n_samples, n_labels) is "
@@ -267,8 +279,6 @@ def _read_classes(
         known = target.classes
     elif classes is not None:
         known = np.unique(np.asarray(classes))
-    else:
-        known = np.unique(y)
     codes = np.searchsorted(known, y)
     codes[codes == len(known)] = 0
     unknown = known[codes] != y
@@ -290,19 +300,21 @@ def _multilabel(n_labels: int, sparse: bool, dtype: np.dtype) -> Target:
     return Target("multilabel", n_labels, classes, sparse, dtype)
 
 
-def _read_dense(y: np.ndarray, allow_weights: bool, input_name: str) -> tuple[LabelSets, Target]:
-    if y.dtype.kind not in "biuf":
-        if y.dtype.kind == "O":
-            y = check_array(y, dtype="numeric", input_name=input_name)
-        if y.dtype.kind not in "biuf":
-            raise ValueError(
-                f"{input_name} is a 2-D array of dtype {y.dtype}; a multi-label indicator of 0 "
-                "and 1 is needed. sklearn.preprocessing.MultiLabelBinarizer makes one."
-            )
+def _read_dense(
+    given: Any, y: np.ndarray, allow_weights: bool, input_name: str
+) -> tuple[LabelSets, Target]:
+    dtype = y.dtype
+    if dtype.kind == "O":
+        numbers = as_float(y)
+        if numbers is None:
+            raise no_indicator(given, y, input_name)
+        y = numbers
+    elif dtype.kind not in "biuf":
+        raise no_indicator(given, y, input_name)
     if y.shape[0] == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={y.shape}) in {input_name}.")
     rows, columns = np.nonzero(y)
-    values = _check_values(y[rows, columns], allow_weights, input_name)
+    values = _check_values(y[rows, columns], given, y, dtype, allow_weights, input_name)
     indptr = np.zeros(y.shape[0] + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=y.shape[0]), out=indptr[1:])
     label_sets = LabelSets(indptr, columns.astype(np.int32), y.shape[1], values)
@@ -333,7 +345,7 @@ def _read_sparse(y: Any, allow_weights: bool, input_name: str) -> tuple[LabelSet
         csr.eliminate_zeros()
     # The buffers of a sliced or pruned matrix may be longer than it is.
     nnz = int(csr.indptr[-1])
-    values = _check_values(csr.data[:nnz], allow_weights, input_name)
+    values = _check_values(csr.data[:nnz], y, csr, y.dtype, allow_weights, input_name)
     label_sets = LabelSets(
         csr.indptr.astype(np.int64), csr.indices[:nnz].astype(np.int32), csr.shape[1], values
     )
@@ -344,26 +356,35 @@ def _output_dtype(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=")
 
 
-def _check_values(values: np.ndarray, allow_weights: bool, input_name: str) -> np.ndarray | None:
+def _check_values(
+    values: np.ndarray,
+    given: Any,
+    y: Any,
+    dtype: np.dtype,
+    allow_weights: bool,
+    input_name: str,
+) -> np.ndarray | None:
     """Weights of the labels, None if all are 1."""
     if np.all(values == 1):
         return None
     values = values.astype(np.float64)
     if not np.all(np.isfinite(values)):
-        raise ValueError(
-            f"Input {input_name} contains NaN or infinity. Drop these rows, or put 0 where a "
-            "label is not known to hold."
-        )
-    if allow_weights and values.max() > _LARGEST_WEIGHT:
-        raise ValueError(
-            f"{input_name} contains the label weight {values.max():g}; only ratios of weights "
-            "matter, scale them to a mean of 1, for example."
-        )
-    wrong = values[values < 0] if allow_weights else values[values != 1]
-    if len(wrong):
-        allowed = "non-negative label weights" if allow_weights else "0 and 1"
-        raise ValueError(
-            f"Unknown label type: {input_name} must be a multi-label indicator with {allowed}, "
-            f"but contains {wrong[0]:g}. Binarize it, for example with (y > 0).astype('int8')."
-        )
-    return values
+        raise missing_values(given, input_name)
+    # Numbers of labels are whole, in whatever type they come; as weights they would be
+    # taken without a word.
+    whole = bool(np.all(values == np.floor(values)))
+    if allow_weights and not whole and dtype.kind == "f":
+        if np.any(values < 0):
+            raise ValueError(
+                f"Unknown label type: {input_name} must be a multi-label indicator with "
+                f"non-negative label weights, but contains {values.min():g}. Put 0 for a label "
+                "that does not hold."
+            )
+        if values.max() > _LARGEST_WEIGHT:
+            raise ValueError(
+                f"{input_name} contains the label weight {values.max():g}; only ratios of "
+                "weights matter, scale them to a mean of 1, for example."
+            )
+        return values
+    why = None if not allow_weights else "whole" if whole else "type"
+    raise only_zeros_and_ones(given, y, values[values != 1][0], why, input_name)

@@ -5,29 +5,18 @@ The only module that knows X's containers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn import get_config
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
-from .._sklearn import _check_sample_weight, _num_samples, _safe_indexing
 from .naming import naming
 from .sparse import check_sparse, stacked_offsets
 
-__all__ = [
-    "Rows",
-    "indexable_rows",
-    "iter_row_blocks",
-    "read_X",
-    "read_sample_weight",
-    "take_rows",
-    "to_rows",
-]
+__all__ = ["Rows", "read_X", "to_rows"]
 
 _NO_INDEX = np.empty(0, dtype=np.int32)
 _NO_OFFSET = np.empty(0, dtype=np.int64)
@@ -188,83 +177,3 @@ def to_rows(X: Any) -> Rows:
         np.require(X.indptr, dtype=np.int64, requirements="CAE"),
         X.shape,
     )
-
-
-def read_sample_weight(
-    sample_weight: Any, X: Any, n_rows: int | None = None, *, allow_all_zero: bool = False
-) -> np.ndarray | None:
-    """Sample weights as float64, None if there are none.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), float or None
-        Non-negative weights, at least one of them positive.
-    X : object
-        Whose number of rows is to be met.
-    n_rows : int, default=None
-        Number of rows, if `X` is not at hand.
-    allow_all_zero : bool, default=False
-        Whether all may be 0, as in a part of the rows.
-
-    Returns
-    -------
-    sample_weight : ndarray of shape (n_samples,) or None
-
-    Raises
-    ------
-    ValueError
-        For negative, NaN or all-zero weights.
-    """
-    if sample_weight is None:
-        return None
-    like = np.empty((n_rows, 0)) if n_rows is not None else X
-    with naming("sample_weight"):
-        return _check_sample_weight(
-            sample_weight,
-            like,
-            dtype=np.float64,
-            ensure_non_negative=True,
-            allow_all_zero_weights=allow_all_zero,
-        )
-
-
-def iter_row_blocks(
-    n_rows: int, bytes_per_row: float, working_memory: float | None = None
-) -> Iterator[slice]:
-    """Slices of rows whose results fit into scikit-learn's ``working_memory``.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows in all.
-    bytes_per_row : float
-        Memory that one row of the result takes.
-    working_memory : float, default=None
-        MiB; by default what ``sklearn.get_config()`` says.
-
-    Yields
-    ------
-    block : slice
-    """
-    if working_memory is None:
-        working_memory = get_config()["working_memory"]
-    step = max(1, int(working_memory * 2**20 // max(1, bytes_per_row)))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(n_rows, start + step))
-
-
-def indexable_rows(X: Any) -> Any:
-    """X in a form whose rows can be sliced (lists and COO cannot)."""
-    if sp.issparse(X):
-        check_sparse(X, "X")
-        return X if X.format in ("csr", "lil") else X.tocsr()
-    if hasattr(X, "iloc") or hasattr(X, "__array__") or hasattr(X, "shape"):
-        return X
-    with naming("X"):
-        _num_samples(X)
-        return X if isinstance(X, list) else check_array(X, dtype=None)
-
-
-def take_rows(X: Any, rows: np.ndarray) -> Any:
-    """Rows of X or y in the container that they came in."""
-    return _safe_indexing(indexable_rows(X), rows)

@@ -18,8 +18,8 @@ from scipy.optimize import brentq
 from scipy.special import expit, logsumexp, softmax
 from sklearn.utils import Bunch, check_random_state
 
+from .._data.blocks import iter_row_blocks
 from .._data.label_sets import LabelSets
-from .._data.rows import iter_row_blocks
 from .._sklearn import Interval, StrOptions, _align_api_if_sparse, validate_params
 
 __all__ = ["make_label_sets"]

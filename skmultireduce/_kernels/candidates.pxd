@@ -17,6 +17,24 @@ from libc.string cimport memcpy, memset
 from skmultireduce._kernels.simd cimport real, scale
 
 
+cdef struct Sample:
+    # Batch k has the labels candidates[start[k]:start[k + 1]], n_shared[k] of them for all of
+    # its rows; start is NULL if all labels are used. own: of each row, in the order of the
+    # visits, which of them is the row's own label.
+    const int64_t* start
+    const int64_t* n_shared
+    const int32_t* candidates
+    const int32_t* own
+    const void* log_inclusion
+    # Of each label the logarithm of the decay that it has had; last that of the present.
+    double* decayed
+    int64_t n_decayed
+    # Of one batch: output rows of the candidates; their intercepts, and where scores start.
+    void* rows
+    void* intercepts
+    void* offsets
+
+
 cdef inline void gather(
     real* rows, real* intercepts, real* offsets, const real* output, const real* intercept,
     const real* log_inclusion, const double* decayed, double decay, int64_t width,

@@ -17,7 +17,22 @@ Measured on 2e7 float32 scores (a logistic of normal numbers), one core of an AM
 outcome of each comparison is a coin toss.
 """
 
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from skmultireduce._kernels.buffers cimport (
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
+    INT32,
+    INT64,
+    UINT8,
+    UINT32,
+    UINT64,
+    Array,
+    integers,
+    take,
+)
 
 ctypedef fused bits_t:
     uint32_t
@@ -31,6 +46,25 @@ ctypedef fused float_t:
     float
     double
 
+cdef struct Scores:
+    # Bits of scores (n_rows, n_labels), and weights of rows; NULL: all 1.
+    const void* bits
+    int type
+    int64_t n_rows
+    int64_t n_labels
+    const double* weight
+
+
+cdef Scores take_scores(object bits, object weight) except *:
+    cdef:
+        Scores scores
+        Array found = take(bits, b"bits", UINT32 | UINT64, 2, False)
+    scores.bits = found.data
+    scores.type = found.type
+    scores.n_rows, scores.n_labels = found.shape[0], found.shape[1]
+    scores.weight = <const double*>take(weight, b"weight", FLOAT64, 1, False).data
+    return scores
+
 
 cdef inline bits_t image(bits_t bits) noexcept nogil:
     # a < b as floats iff image(a) < image(b). Negating the bits of negative numbers, where
@@ -39,31 +73,50 @@ cdef inline bits_t image(bits_t bits) noexcept nogil:
     return <bits_t> 0 - bits if bits & sign else bits | sign
 
 
-def add_histogram(
-    const bits_t[:, ::1] bits,
-    const double[::1] weight,
-    int shift,
-    count_t[::1] histogram,
-):
+cdef inline bits_t bits_of_infinity(bits_t like) noexcept nogil:
+    if bits_t is uint32_t:
+        return <uint32_t> 0x7F800000
+    else:
+        return (<uint64_t> 0x7FF) << 52
+
+
+cdef int64_t count_buckets(
+    const bits_t* bits, const Scores* scores, int shift, count_t* histogram
+) noexcept nogil:
+    cdef:
+        int64_t i, j, nan = 0, n_labels = scores.n_labels
+        count_t w = 1
+        bits_t b, infinity = bits_of_infinity(<bits_t> 0)
+    for i in range(scores.n_rows):
+        if scores.weight is not NULL:
+            w = <count_t> scores.weight[i]
+        for j in range(n_labels):
+            b = bits[i * n_labels + j]
+            nan += <bits_t> (b << 1) > <bits_t> (infinity << 1)
+            histogram[image(b) >> shift] += w
+    return nan
+
+
+def add_histogram(bits, weight, int shift, histogram):
     """Count scores by ``image >> shift``, 1 each or the row's weight; return the NaNs."""
     cdef:
-        Py_ssize_t i, j, n_labels = bits.shape[1]
-        count_t w = 1
-        bits_t b, infinity
-        int64_t nan = 0
-        bint weighted = weight.shape[0] > 0
-    if bits_t is uint32_t:
-        infinity = <uint32_t> 0x7F800000
-    else:
-        infinity = (<uint64_t> 0x7FF) << 52
+        Scores scores = take_scores(bits, weight)
+        Array counts = take(histogram, b"histogram", INT64 | FLOAT64, 1, True)
+        int64_t nan
     with nogil:
-        for i in range(bits.shape[0]):
-            if weighted:
-                w = <count_t> weight[i]
-            for j in range(n_labels):
-                b = bits[i, j]
-                nan += <bits_t> (b << 1) > <bits_t> (infinity << 1)
-                histogram[image(b) >> shift] += w
+        if scores.type == UINT32:
+            if counts.type == INT64:
+                nan = count_buckets(
+                    <const uint32_t*> scores.bits, &scores, shift, <int64_t*> counts.data)
+            else:
+                nan = count_buckets(
+                    <const uint32_t*> scores.bits, &scores, shift, <double*> counts.data)
+        elif counts.type == INT64:
+            nan = count_buckets(
+                <const uint64_t*> scores.bits, &scores, shift, <int64_t*> counts.data)
+        else:
+            nan = count_buckets(
+                <const uint64_t*> scores.bits, &scores, shift, <double*> counts.data)
     return nan
 
 
@@ -79,15 +132,27 @@ cdef inline Py_ssize_t last_not_above(
     return first
 
 
-def add_bins(
-    const bits_t[:, ::1] bits,
-    const double[::1] weight,
-    int shift,
-    const uint8_t[::1] alive,
-    const int32_t[::1] first,
-    const bits_t[::1] candidates,
-    count_t[::1] counts,
-):
+cdef void count_bins(
+    const bits_t* bits, const Scores* scores, int shift, const uint8_t* alive,
+    const int32_t* first, const bits_t* candidates, count_t* counts,
+) noexcept nogil:
+    cdef:
+        int64_t i, j, k, n_labels = scores.n_labels
+        count_t w = 1
+        bits_t key, bucket
+    for i in range(scores.n_rows):
+        if scores.weight is not NULL:
+            w = <count_t> scores.weight[i]
+        for j in range(n_labels):
+            key = image(bits[i * n_labels + j])
+            bucket = key >> shift
+            if alive[bucket]:
+                k = first[bucket]
+                k += last_not_above(&candidates[k], first[bucket + 1] - k, key)
+                counts[k] += w
+
+
+def add_bins(bits, weight, int shift, alive, first, candidates, counts):
     """Count the scores of the alive buckets between neighbouring candidates.
 
     Bucket ``b`` has the candidates ``first[b]:first[b + 1]``, ascending, the first of them
@@ -95,98 +160,162 @@ def add_bins(
     candidates[j + 1])`` of the same bucket.
     """
     cdef:
-        Py_ssize_t i, j, k, n_labels = bits.shape[1]
-        count_t w = 1
-        bits_t key, bucket
-        bint weighted = weight.shape[0] > 0
+        Scores scores = take_scores(bits, weight)
+        const uint8_t* alive_ = <const uint8_t*> take(alive, b"alive", UINT8, 1, False).data
+        const int32_t* first_ = <const int32_t*> take(first, b"first", INT32, 1, False).data
+        const void* keys = take(candidates, b"candidates", scores.type, 1, False).data
+        Array sums = take(counts, b"counts", INT64 | FLOAT64, 1, True)
     with nogil:
-        for i in range(bits.shape[0]):
-            if weighted:
-                w = <count_t> weight[i]
-            for j in range(n_labels):
-                key = image(bits[i, j])
-                bucket = key >> shift
-                if alive[bucket]:
-                    k = first[bucket]
-                    k += last_not_above(&candidates[k], first[bucket + 1] - k, key)
-                    counts[k] += w
+        if scores.type == UINT32:
+            if sums.type == INT64:
+                count_bins(
+                    <const uint32_t*> scores.bits, &scores, shift, alive_, first_,
+                    <const uint32_t*> keys, <int64_t*> sums.data)
+            else:
+                count_bins(
+                    <const uint32_t*> scores.bits, &scores, shift, alive_, first_,
+                    <const uint32_t*> keys, <double*> sums.data)
+        elif sums.type == INT64:
+            count_bins(
+                <const uint64_t*> scores.bits, &scores, shift, alive_, first_,
+                <const uint64_t*> keys, <int64_t*> sums.data)
+        else:
+            count_bins(
+                <const uint64_t*> scores.bits, &scores, shift, alive_, first_,
+                <const uint64_t*> keys, <double*> sums.data)
 
 
-def add_label_bins(
-    const bits_t[:, ::1] bits,
-    const double[::1] weight,
-    const int64_t[::1] first,
-    const bits_t[::1] candidates,
-    count_t[::1] counts,
-):
+cdef void count_label_bins(
+    const bits_t* bits, const Scores* scores, const int64_t* first, const bits_t* candidates,
+    count_t* counts,
+) noexcept nogil:
+    cdef:
+        int64_t i, j, k, n_labels = scores.n_labels
+        count_t w = 1
+    for i in range(scores.n_rows):
+        if scores.weight is not NULL:
+            w = <count_t> scores.weight[i]
+        for j in range(n_labels):
+            k = first[j]
+            k += last_not_above(
+                &candidates[k], first[j + 1] - k, image(bits[i * n_labels + j]))
+            counts[k] += w
+
+
+def add_label_bins(bits, weight, first, candidates, counts):
     """Count the scores of each label between the label's own candidates.
 
     As `add_bins`, with labels in place of buckets; the first candidate of a label is 0.
     """
     cdef:
-        Py_ssize_t i, j, k, n_labels = bits.shape[1]
-        count_t w = 1
-        bint weighted = weight.shape[0] > 0
+        Scores scores = take_scores(bits, weight)
+        const int64_t* first_ = integers(first, b"first")
+        const void* keys = take(candidates, b"candidates", scores.type, 1, False).data
+        Array sums = take(counts, b"counts", INT64 | FLOAT64, 1, True)
     with nogil:
-        for i in range(bits.shape[0]):
-            if weighted:
-                w = <count_t> weight[i]
-            for j in range(n_labels):
-                k = first[j]
-                k += last_not_above(
-                    &candidates[k], first[j + 1] - k, image(bits[i, j])
-                )
-                counts[k] += w
+        if scores.type == UINT32:
+            if sums.type == INT64:
+                count_label_bins(
+                    <const uint32_t*> scores.bits, &scores, first_, <const uint32_t*> keys,
+                    <int64_t*> sums.data)
+            else:
+                count_label_bins(
+                    <const uint32_t*> scores.bits, &scores, first_, <const uint32_t*> keys,
+                    <double*> sums.data)
+        elif sums.type == INT64:
+            count_label_bins(
+                <const uint64_t*> scores.bits, &scores, first_, <const uint64_t*> keys,
+                <int64_t*> sums.data)
+        else:
+            count_label_bins(
+                <const uint64_t*> scores.bits, &scores, first_, <const uint64_t*> keys,
+                <double*> sums.data)
 
 
-def add_cut(
-    const float_t[:, ::1] scores,
-    const float_t[::1] value,
-    float_t[::1] lowest,
-    float_t[::1] below,
-    float_t[::1] highest,
-    int64_t[::1] predicted,
-):
+cdef void cut(
+    const float_t* scores, int64_t n_rows, int64_t n_labels, const float_t* value,
+    float_t* lowest, float_t* below, float_t* highest, int64_t* predicted,
+) noexcept nogil:
+    cdef:
+        int64_t i, j, n
+        float_t s, infinity = <float_t> INFINITY
+    for i in range(n_rows):
+        n = 0
+        for j in range(n_labels):
+            s = scores[i * n_labels + j]
+            n += s >= value[j]
+            below[j] = s if s < value[j] and s > below[j] else below[j]
+            lowest[j] = s if s > -infinity and s < lowest[j] else lowest[j]
+            highest[j] = s if s < infinity and s > highest[j] else highest[j]
+        predicted[i] = n
+
+
+def add_cut(scores, value, lowest, below, highest, predicted):
     """What a cut at ``scores >= value`` leaves on both sides.
 
     Updates, for each label, the lowest and the highest finite score and the highest one
     below the cut; `predicted` gets the number of labels of each row.
     """
     cdef:
-        Py_ssize_t i, j, n_labels = scores.shape[1]
-        float_t s, infinity = <float_t> float("inf")
-        int64_t n
+        Array found = take(scores, b"scores", FLOATS, 2, False)
+        int type = found.type
+        const void* value_ = take(value, b"value", type, 1, False).data
+        void* lowest_ = take(lowest, b"lowest", type, 1, True).data
+        void* below_ = take(below, b"below", type, 1, True).data
+        void* highest_ = take(highest, b"highest", type, 1, True).data
+        int64_t* sizes = <int64_t*> take(predicted, b"predicted", INT64, 1, True).data
     with nogil:
-        for i in range(scores.shape[0]):
-            n = 0
-            for j in range(n_labels):
-                s = scores[i, j]
-                n += s >= value[j]
-                below[j] = s if s < value[j] and s > below[j] else below[j]
-                lowest[j] = s if s > -infinity and s < lowest[j] else lowest[j]
-                highest[j] = s if s < infinity and s > highest[j] else highest[j]
-            predicted[i] = n
+        if type == FLOAT32:
+            cut(
+                <const float*> found.data, found.shape[0], found.shape[1],
+                <const float*> value_, <float*> lowest_, <float*> below_, <float*> highest_,
+                sizes)
+        else:
+            cut(
+                <const double*> found.data, found.shape[0], found.shape[1],
+                <const double*> value_, <double*> lowest_, <double*> below_,
+                <double*> highest_, sizes)
 
 
-def top_labels(const float_t[:, ::1] scores, int32_t[:, ::1] out):
+cdef void insert_highest(
+    const float_t* scores, int64_t n_rows, int64_t n_labels, int32_t* out, int64_t k
+) noexcept nogil:
+    cdef:
+        int64_t i, j, p
+        float_t s
+        const float_t* row
+        int32_t* best
+    for i in range(n_rows):
+        row = scores + i * n_labels
+        best = out + i * k
+        for j in range(n_labels):
+            s = row[j]
+            if j >= k:
+                if not s > row[best[k - 1]]:
+                    continue
+                p = k - 1
+            else:
+                p = j
+            while p > 0 and s > row[best[p - 1]]:
+                best[p] = best[p - 1]
+                p -= 1
+            best[p] = <int32_t> j
+
+
+def top_labels(scores, out):
     """Labels of the highest scores of each row, best first; ties: lower label first.
 
     By insertion: quick as long as `out` has few columns.
     """
     cdef:
-        Py_ssize_t i, j, p, k = out.shape[1], n_labels = scores.shape[1]
-        float_t s
+        Array found = take(scores, b"scores", FLOATS, 2, False)
+        Array labels = take(out, b"out", INT32, 2, True)
     with nogil:
-        for i in range(scores.shape[0]):
-            for j in range(n_labels):
-                s = scores[i, j]
-                if j >= k:
-                    if not s > scores[i, out[i, k - 1]]:
-                        continue
-                    p = k - 1
-                else:
-                    p = j
-                while p > 0 and s > scores[i, out[i, p - 1]]:
-                    out[i, p] = out[i, p - 1]
-                    p -= 1
-                out[i, p] = <int32_t> j
+        if found.type == FLOAT32:
+            insert_highest(
+                <const float*> found.data, found.shape[0], found.shape[1],
+                <int32_t*> labels.data, labels.shape[1])
+        else:
+            insert_highest(
+                <const double*> found.data, found.shape[0], found.shape[1],
+                <int32_t*> labels.data, labels.shape[1])

@@ -45,19 +45,31 @@ thread runs the epoch over its own block of labels (see `first_label`).
 
 from libc.stdint cimport int32_t, int64_t
 
+from skmultireduce._kernels.buffers cimport (
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
+    INT64,
+    INTEGERS,
+    Array,
+    size_of,
+    take,
+)
 from skmultireduce._kernels.losses cimport (
     GROUP,
     SIGMOID,
     SOFTMAX,
     SQUARED_HINGE,
+    Targets,
+    binary_row,
     collect_loss,
+    is_softmax,
     rows_per_logarithm,
-    sigmoid_row,
     softmax_row,
-    squared_hinge_row,
+    take_targets,
 )
+from skmultireduce._kernels.rows cimport Row, Rows, column_of, find_row, take_rows
 from skmultireduce._kernels.simd cimport (
-    column,
     exp_array,
     expit,
     forward,
@@ -75,41 +87,144 @@ LOSS_CODES = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "squared_hinge": SQUARED_H
 # Threads take blocks of labels whose bounds are multiples of this.
 LABEL_GROUP = GROUP
 
-# Of sparse weights: offsets and labels.
-ctypedef fused offset:
-    int32_t
-    int64_t
-
 cdef enum:
     # Visits ahead at which what leads to a row of X is fetched, and the row itself.
     _FAR = 8
     _NEAR = 4
 
+cdef struct Panel:
+    # Weights of the labels first_label:last_label, (n_features, stride), times the scale. What
+    # is beyond these labels is padding, 0.
+    void* W
+    int64_t stride
+    void* intercept
+    double* scale
+    int64_t first_label
+    int64_t last_label
+
+cdef struct Rates:
+    # The step of the i-th visit is eta + (i + 1) * eta_change, at most the row's.
+    double eta
+    double eta_change
+    double alpha
+    double intercept
+    const void* max_step
+
+cdef struct Buffers:
+    # Of labels.
+    void* scores
+    void* product
+    void* sums
+    void* kept
+
+
+cdef inline void fetch_ahead(
+    const Rows* rows, const Targets* targets, const real* max_step, const int64_t* order,
+    int64_t position, int64_t n_visits,
+) noexcept nogil:
+    # Rows of X come in random order.
+    cdef:
+        int64_t row
+        Row found
+    if position + _FAR >= n_visits:
+        return
+    row = order[position + _FAR]
+    skm_prefetch(&targets.start[row], sizeof(int64_t))
+    skm_prefetch(&targets.stop[row], sizeof(int64_t))
+    skm_prefetch(&max_step[row], sizeof(real))
+    if rows.indptr is not NULL:
+        skm_prefetch(&rows.indptr[row], 2 * sizeof(int64_t))
+    row = order[position + _NEAR]
+    if targets.stop[row] > targets.start[row]:
+        skm_prefetch(&targets.labels[targets.start[row]], sizeof(int32_t))
+    found = find_row(rows, row)
+    if found.n:
+        skm_prefetch(<const real*>rows.data + found.start, found.n * sizeof(real))
+        if found.columns is not NULL:
+            skm_prefetch(found.columns, found.n * (8 if rows.wide else 4))
+
+
+cdef void train(
+    real* w, const Panel* panel, const Rows* rows, const Targets* targets,
+    const int64_t* order, int64_t n_visits, const Rates* rates, const Buffers* buffers,
+    double* loss,
+) noexcept nogil:
+    cdef:
+        bint softmax_loss = is_softmax(targets)
+        int64_t first_label = panel.first_label, last_label = panel.last_label
+        # Padding included: whole vectors, no remainders. It stays 0 in W, scores, gradient.
+        int64_t stride = panel.stride, width = stride
+        real* z = <real*>buffers.scores
+        real* product = <real*>buffers.product
+        real* sums = <real*>buffers.sums
+        real* intercept = <real*>panel.intercept + first_label
+        const real* data = <const real*>rows.data
+        const real* row_weights = <const real*>targets.row_weight
+        const real* max_step = <const real*>rates.max_step
+        const real* label_weight = NULL
+        int64_t position, row, start, n_labels, k
+        # Weighted rows cannot share a logarithm.
+        int64_t until_logarithm = rows_per_logarithm(z) if row_weights is NULL else 1
+        int64_t waiting = 0
+        double s = panel.scale[0], eta = rates.eta
+        double weight, step, factor
+        Row found
+    for position in range(n_visits):
+        fetch_ahead(rows, targets, max_step, order, position, n_visits)
+        row = order[position]
+        start = targets.start[row]
+        n_labels = targets.stop[row] - start
+        weight = 1 if row_weights is NULL else row_weights[row]
+        eta += rates.eta_change
+        if weight == 0 or (softmax_loss and n_labels == 0):
+            continue
+        found = find_row(rows, row)
+        forward(
+            z + first_label, width, w, stride, found.columns, rows.wide, data + found.start,
+            found.n, <real>s, intercept)
+
+        factor = weight
+        if softmax_loss:
+            if targets.label_weight is not NULL:
+                label_weight = <const real*>targets.label_weight + start
+            loss[0] += softmax_row(
+                z, last_label, targets.labels + start, label_weight, n_labels, weight, &factor)
+        else:
+            binary_row(
+                targets, row, z, first_label, last_label, weight, product, sums,
+                <real*>buffers.kept, loss)
+            waiting += 1
+            if waiting == until_logarithm:
+                collect_loss(product, sums, first_label, last_label, weight, loss)
+                waiting = 0
+
+        step = max_step[row]
+        if eta < step:
+            step = eta
+        if rates.intercept > 0:
+            subtract(
+                intercept, z + first_label, width, <real>(step * rates.intercept * factor))
+        update(
+            w, stride, found.columns, rows.wide, data + found.start, found.n,
+            <real>(step * factor / s), z + first_label, width)
+        if rates.alpha > 0:
+            s /= 1 + step * rates.alpha
+            # V grows as its factor shrinks: fold it in long before float overflows.
+            if s < 1e-12:
+                for k in range(rows.n_features):
+                    scale(w + k * stride, width, <real>s)
+                s = 1
+    if not softmax_loss:
+        collect_loss(product, sums, first_label, last_label, 1, loss)
+    # Threads with other blocks of labels end with the same number.
+    panel.scale[0] = s
+
 
 def sgd_epoch(
-    real[:, ::1] W,
-    real[::1] intercept,
-    double[::1] weight_scale,
-    const real[::1] data,
-    const column[::1] indices,
-    const int64_t[::1] indptr,
-    const int64_t[::1] order,
-    const int64_t[::1] label_start,
-    const int64_t[::1] label_stop,
-    const int32_t[::1] labels,
-    const real[::1] label_weight,
-    const real[::1] row_weight,
-    const real[::1] max_step,
-    int loss_code,
-    bint soft_target,
-    double eta,
-    double eta_change,
-    double alpha,
-    double intercept_rate,
-    int64_t first_label,
-    int64_t last_label,
-    real[:, ::1] buffers,
-    double[::1] loss,
+    W, intercept, weight_scale, data, indices, indptr, order, label_start, label_stop, labels,
+    label_weight, row_weight, max_step, int loss_code, bint soft_target, double eta,
+    double eta_change, double alpha, double intercept_rate, int64_t first_label,
+    int64_t last_label, buffers, loss,
 ):
     """Train one epoch on the labels first_label:last_label.
 
@@ -153,158 +268,118 @@ def sgd_epoch(
         Gets the losses at the time of each visit, a sum for each LABEL_GROUP of labels.
     """
     cdef:
-        bint dense = indptr.shape[0] == 0
-        int64_t n_features = W.shape[0]
-        int64_t stride = W.shape[1]
-        int64_t n_rows = order.shape[0]
-        # Padding included: whole vectors, no remainders. It stays 0 in W, scores, gradient.
-        int64_t width = stride
-        real* w = &W[0, 0]
-        real* z = &buffers[0, 0]
-        real* product = &buffers[1, 0]
-        real* sum_ = &buffers[2, 0]
-        real* kept = &buffers[3, 0]
-        const column* columns = NULL
-        const real* weights = &label_weight[0] if label_weight.shape[0] else NULL
-        const real* row_weights = &row_weight[0] if row_weight.shape[0] else NULL
-        const real* pair_weights
-        int64_t position, row, start, n, label, n_labels, k
-        # Weighted rows cannot share a logarithm.
-        int64_t until_logarithm = 1 if row_weight.shape[0] else rows_per_logarithm(z)
-        int64_t waiting = 0
-        double s = weight_scale[0]
-        double weight, target, step, factor
+        Array weights = take(W, b"W", FLOATS, 2, True)
+        int type = weights.type
+        Panel panel
+        Rows rows = take_rows(data, indices, indptr, weights.shape[0], type)
+        Targets targets = take_targets(
+            label_start, label_stop, labels, label_weight, row_weight, loss_code, soft_target,
+            type)
+        Array visits = take(order, b"order", INT64, 1, False)
+        const int64_t* order_ = <const int64_t*>visits.data
+        Rates rates
+        Buffers room
+        Array found
+        double* losses = <double*>take(loss, b"loss", FLOAT64, 1, True).data
+        int64_t step
+    panel.W = weights.data
+    panel.stride = weights.shape[1]
+    panel.intercept = take(intercept, b"intercept", type, 1, True).data
+    panel.scale = <double*>take(weight_scale, b"weight_scale", FLOAT64, 1, True).data
+    panel.first_label, panel.last_label = first_label, last_label
+    rates.eta, rates.eta_change, rates.alpha = eta, eta_change, alpha
+    rates.intercept = intercept_rate
+    rates.max_step = take(max_step, b"max_step", type, 1, False).data
+    found = take(buffers, b"buffers", type, 2, True)
+    step = found.shape[1] * size_of(type)
+    room.scores = found.data
+    room.product = <char*>found.data + step
+    room.sums = <char*>found.data + 2 * step
+    room.kept = <char*>found.data + 3 * step
     with nogil:
-        for position in range(n_rows):
-            if position + _FAR < n_rows:
-                row = order[position + _FAR]
-                skm_prefetch(&label_start[row], sizeof(int64_t))
-                skm_prefetch(&label_stop[row], sizeof(int64_t))
-                skm_prefetch(&max_step[row], sizeof(real))
-                if not dense:
-                    skm_prefetch(&indptr[row], 2 * sizeof(int64_t))
-                row = order[position + _NEAR]
-                if label_stop[row] > label_start[row]:
-                    skm_prefetch(&labels[label_start[row]], sizeof(int32_t))
-                start = row * n_features if dense else indptr[row]
-                n = n_features if dense else indptr[row + 1] - start
-                if n:
-                    skm_prefetch(&data[start], n * sizeof(real))
-                    if not dense:
-                        skm_prefetch(&indices[start], n * sizeof(column))
-            row = order[position]
-            label = label_start[row]
-            n_labels = label_stop[row] - label
-            weight = 1 if row_weights is NULL else row_weights[row]
-            eta += eta_change
-            if weight == 0 or (loss_code == SOFTMAX and n_labels == 0):
-                continue
-            if dense:
-                start = row * n_features
-                n = n_features
-            else:
-                start = indptr[row]
-                n = indptr[row + 1] - start
-                columns = &indices[start] if n else NULL
-            pair_weights = NULL
-            if weights is not NULL:
-                pair_weights = weights + label
+        if type == FLOAT32:
+            train(
+                <float*>panel.W, &panel, &rows, &targets, order_, visits.size, &rates, &room,
+                losses)
+        else:
+            train(
+                <double*>panel.W, &panel, &rows, &targets, order_, visits.size, &rates, &room,
+                losses)
 
-            forward(
-                z + first_label, width, w, stride, columns, &data[start] if n else NULL, n,
-                <real>s, &intercept[first_label])
 
-            factor = weight
-            if loss_code == SOFTMAX:
-                loss[0] += softmax_row(
-                    z, last_label, &labels[label], pair_weights, n_labels, weight, &factor)
-            else:
-                target = 1.0 / n_labels if soft_target and n_labels else 1.0
-                if loss_code == SIGMOID:
-                    sigmoid_row(
-                        z, first_label, last_label, &labels[label] if n_labels else NULL,
-                        pair_weights, n_labels, target, weight, product, sum_, &loss[0])
-                else:
-                    squared_hinge_row(
-                        z, first_label, last_label, &labels[label] if n_labels else NULL,
-                        pair_weights, n_labels, target, weight, kept, sum_, &loss[0])
-                waiting += 1
-                if waiting == until_logarithm:
-                    collect_loss(product, sum_, first_label, last_label, weight, &loss[0])
-                    waiting = 0
-
-            step = max_step[row]
-            if eta < step:
-                step = eta
-            if intercept_rate > 0:
-                subtract(
-                    &intercept[first_label], z + first_label, width,
-                    <real>(step * intercept_rate * factor))
-            update(
-                w, stride, columns, &data[start] if n else NULL, n, <real>(step * factor / s),
-                z + first_label, width)
-            if alpha > 0:
-                s /= 1 + step * alpha
-                # V grows as its factor shrinks: fold it in long before float overflows.
-                if s < 1e-12:
-                    for k in range(n_features):
-                        scale(w + k * stride, width, <real>s)
-                    s = 1
-        if loss_code != SOFTMAX:
-            collect_loss(product, sum_, first_label, last_label, 1, &loss[0])
-    # Threads with other blocks of labels end with the same number.
-    weight_scale[0] = s
+# ------------------------------------------------------------------------- predictions
+cdef void score(
+    const real* W, int64_t stride, const real* intercept, double weight_scale, const Rows* rows,
+    int64_t first_row, int64_t last_row, int64_t n_labels, real* out, int64_t n_columns,
+) noexcept nogil:
+    cdef:
+        int64_t row
+        Row found
+    for row in range(first_row, last_row):
+        found = find_row(rows, row)
+        forward(
+            out + (row - first_row) * n_columns, n_labels, W, stride, found.columns, rows.wide,
+            <const real*>rows.data + found.start, found.n, <real>weight_scale, intercept)
 
 
 def linear_scores(
-    const real[:, ::1] W,
-    const real[::1] intercept,
-    double weight_scale,
-    const real[::1] data,
-    const column[::1] indices,
-    const int64_t[::1] indptr,
-    int64_t first_row,
-    int64_t last_row,
-    int64_t first_label,
-    int64_t last_label,
-    real[:, ::1] out,
+    W, intercept, double weight_scale, data, indices, indptr, int64_t first_row,
+    int64_t last_row, int64_t first_label, int64_t last_label, out,
 ):
     """Fill out[:, first_label:last_label] with weight_scale * X @ W + intercept.
 
     Row 0 of out gets the scores of first_row. W may be padded; intercept has all labels.
     """
     cdef:
-        bint dense = indptr.shape[0] == 0
-        int64_t n_features = W.shape[0]
-        int64_t row, start, n
-        const column* columns = NULL
+        Array weights = take(W, b"W", FLOATS, 2, False)
+        int type = weights.type
+        Rows rows = take_rows(data, indices, indptr, weights.shape[0], type)
+        const void* offsets = take(intercept, b"intercept", type, 1, False).data
+        Array scores = take(out, b"out", type, 2, True)
     with nogil:
-        for row in range(first_row, last_row):
-            if dense:
-                start = row * n_features
-                n = n_features
+        if type == FLOAT32:
+            score(
+                <const float*>weights.data, weights.shape[1],
+                <const float*>offsets + first_label, weight_scale, &rows, first_row, last_row,
+                last_label - first_label, <float*>scores.data + first_label, scores.shape[1])
+        else:
+            score(
+                <const double*>weights.data, weights.shape[1],
+                <const double*>offsets + first_label, weight_scale, &rows, first_row, last_row,
+                last_label - first_label, <double*>scores.data + first_label, scores.shape[1])
+
+
+cdef void score_sparse(
+    const real* weights, const void* labels, bint wide_labels, const void* starts,
+    bint wide_starts, const real* intercept, const Rows* rows, int64_t first_row,
+    int64_t last_row, real* out, int64_t n_labels,
+) noexcept nogil:
+    cdef:
+        int64_t row, i, j, k, stop
+        real x
+        real* z = out
+        Row found
+    for row in range(first_row, last_row):
+        for k in range(n_labels):
+            z[k] = intercept[k]
+        found = find_row(rows, row)
+        for i in range(found.n):
+            x = (<const real*>rows.data)[found.start + i]
+            j = i if found.columns is NULL else column_of(found.columns, rows.wide, i)
+            k = column_of(starts, wide_starts, j)
+            stop = column_of(starts, wide_starts, j + 1)
+            if wide_labels:
+                for k in range(k, stop):
+                    z[(<const int64_t*>labels)[k]] += x * weights[k]
             else:
-                start = indptr[row]
-                n = indptr[row + 1] - start
-                columns = &indices[start] if n else NULL
-            forward(
-                &out[row - first_row, first_label], last_label - first_label, &W[0, 0],
-                W.shape[1], columns,
-                &data[start] if n else NULL, n, <real>weight_scale,
-                &intercept[first_label])
+                for k in range(k, stop):
+                    z[(<const int32_t*>labels)[k]] += x * weights[k]
+        z += n_labels
 
 
 def sparse_scores(
-    const real[::1] weights,
-    const offset[::1] labels,
-    const offset[::1] starts,
-    const real[::1] intercept,
-    const real[::1] data,
-    const column[::1] indices,
-    const int64_t[::1] indptr,
-    int64_t first_row,
-    int64_t last_row,
-    real[:, ::1] out,
+    weights, labels, starts, intercept, data, indices, indptr, int64_t first_row,
+    int64_t last_row, out,
 ):
     """Fill out with X @ W + intercept for sparse W.
 
@@ -312,52 +387,64 @@ def sparse_scores(
     Row 0 of out gets the scores of first_row.
     """
     cdef:
-        bint dense = indptr.shape[0] == 0
-        int64_t n_features = starts.shape[0] - 1
-        int64_t n_labels = out.shape[1]
-        int64_t row, start, n, i, j, k
-        real x
-        real* z
+        Array values = take(weights, b"weights", FLOATS, 1, False)
+        int type = values.type
+        Array columns = take(labels, b"labels", INTEGERS, 1, False)
+        Array bounds = take(starts, b"starts", INTEGERS, 1, False)
+        Rows rows = take_rows(data, indices, indptr, bounds.size - 1, type)
+        const void* offsets = take(intercept, b"intercept", type, 1, False).data
+        Array scores = take(out, b"out", type, 2, True)
     with nogil:
-        for row in range(first_row, last_row):
-            z = &out[row - first_row, 0]
-            for k in range(n_labels):
-                z[k] = intercept[k]
-            if dense:
-                start = row * n_features
-                n = n_features
-            else:
-                start = indptr[row]
-                n = indptr[row + 1] - start
-            for i in range(start, start + n):
-                x = data[i]
-                j = i - start if dense else indices[i]
-                for k in range(starts[j], starts[j + 1]):
-                    z[labels[k]] += x * weights[k]
+        if type == FLOAT32:
+            score_sparse(
+                <const float*>values.data, columns.data, columns.type == INT64, bounds.data,
+                bounds.type == INT64, <const float*>offsets, &rows, first_row, last_row,
+                <float*>scores.data, scores.shape[1])
+        else:
+            score_sparse(
+                <const double*>values.data, columns.data, columns.type == INT64, bounds.data,
+                bounds.type == INT64, <const double*>offsets, &rows, first_row, last_row,
+                <double*>scores.data, scores.shape[1])
 
 
-def softmax_rows(real[:, ::1] scores):
-    """Turn each row of scores into its softmax, in place."""
+# ---------------------------------------------------------------------- rows of scores
+cdef void softmax_each(real* scores, int64_t n_rows, int64_t n_labels) noexcept nogil:
     cdef:
         int64_t row
-        int64_t n_labels = scores.shape[1]
-        real highest
-        real total
+        real highest, total
+    for row in range(n_rows):
+        total = softmax(scores + row * n_labels, n_labels, &highest)
+        scale(scores + row * n_labels, n_labels, 1 / total)
+
+
+def softmax_rows(scores):
+    """Turn each row of scores into its softmax, in place."""
+    cdef Array found = take(scores, b"scores", FLOATS, 2, True)
     with nogil:
-        for row in range(scores.shape[0]):
-            total = softmax(&scores[row, 0], n_labels, &highest)
-            scale(&scores[row, 0], n_labels, 1 / total)
+        if found.type == FLOAT32:
+            softmax_each(<float*>found.data, found.shape[0], found.shape[1])
+        else:
+            softmax_each(<double*>found.data, found.shape[0], found.shape[1])
 
 
-def expit_rows(real[:, ::1] scores):
+def expit_rows(scores):
     """Turn scores into 1 / (1 + exp(-score)), in place."""
-    cdef int64_t row
+    cdef:
+        Array found = take(scores, b"scores", FLOATS, 2, True)
+        int64_t row
     with nogil:
-        for row in range(scores.shape[0]):
-            expit(&scores[row, 0], scores.shape[1])
+        for row in range(found.shape[0]):
+            if found.type == FLOAT32:
+                expit(<float*>found.data + row * found.shape[1], found.shape[1])
+            else:
+                expit(<double*>found.data + row * found.shape[1], found.shape[1])
 
 
-def exp_nonpositive(real[::1] x):
+def exp_nonpositive(x):
     """Turn x into exp(x), in place; for x <= 0."""
+    cdef Array found = take(x, b"x", FLOATS, 1, True)
     with nogil:
-        exp_array(&x[0], x.shape[0])
+        if found.type == FLOAT32:
+            exp_array(<float*>found.data, found.size)
+        else:
+            exp_array(<double*>found.data, found.size)

@@ -11,6 +11,7 @@
 from libc.math cimport exp, log, log1p
 from libc.stdint cimport int32_t, int64_t
 
+from skmultireduce._kernels.buffers cimport INT32, integers, take
 from skmultireduce._kernels.simd cimport (
     exp_array,
     real,
@@ -30,6 +31,39 @@ cdef enum:
     SOFTMAX = 0
     SIGMOID = 1
     SQUARED_HINGE = 2
+
+cdef struct Targets:
+    # Row i shows labels[start[i]:stop[i]].
+    const int64_t* start
+    const int64_t* stop
+    const int32_t* labels
+    # Of the rows' values' type; NULL: all 1.
+    const void* label_weight
+    const void* row_weight
+    int loss_code
+    # Whether a row's labels have the target 1/S (the binary losses).
+    bint soft_target
+
+
+cdef inline Targets take_targets(
+    object label_start, object label_stop, object labels, object label_weight,
+    object row_weight, int loss_code, bint soft_target, int type,
+) except *:
+    cdef Targets targets
+    if loss_code not in (SOFTMAX, SIGMOID, SQUARED_HINGE):
+        raise ValueError(f"loss_code={loss_code} is no value of LOSS_CODES")
+    targets.start = integers(label_start, b"label_start")
+    targets.stop = integers(label_stop, b"label_stop")
+    targets.labels = <const int32_t*>take(labels, b"labels", INT32, 1, False).data
+    targets.label_weight = take(label_weight, b"label_weight", type, 1, False).data
+    targets.row_weight = take(row_weight, b"row_weight", type, 1, False).data
+    targets.loss_code = loss_code
+    targets.soft_target = soft_target
+    return targets
+
+
+cdef inline bint is_softmax(const Targets* targets) noexcept nogil:
+    return targets.loss_code == SOFTMAX
 
 
 cdef inline int rows_per_logarithm(real* like) noexcept nogil:
@@ -187,6 +221,26 @@ cdef inline void squared_hinge_row(
         k = labels[i]
         if first <= k < last:
             z[k] = kept[i]
+
+
+cdef inline void binary_row(
+    const Targets* targets, int64_t row, real* z, int64_t first, int64_t last,
+    double row_weight, real* product, real* sum_, real* kept, double* loss,
+) noexcept nogil:
+    # Scores z[first:last] of a row become the gradient of its binary loss, less row_weight.
+    cdef:
+        int64_t start = targets.start[row], n = targets.stop[row] - start
+        const int32_t* labels = targets.labels + start
+        const real* label_weight = NULL
+        double target = 1.0 / n if targets.soft_target and n else 1.0
+    if targets.label_weight is not NULL:
+        label_weight = <const real*>targets.label_weight + start
+    if targets.loss_code == SIGMOID:
+        sigmoid_row(
+            z, first, last, labels, label_weight, n, target, row_weight, product, sum_, loss)
+    elif targets.loss_code == SQUARED_HINGE:
+        squared_hinge_row(
+            z, first, last, labels, label_weight, n, target, row_weight, kept, sum_, loss)
 
 
 cdef inline void collect_loss(

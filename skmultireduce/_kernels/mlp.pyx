@@ -44,920 +44,770 @@ A sampled softmax copies the output rows of each batch's candidates to a matrix 
 own (`candidates.pxd`), which takes the place of the output layer for this batch.
 """
 
-from libc.math cimport INFINITY, log, sqrt
+from libc.math cimport log
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
-from scipy.linalg.cython_blas cimport dgemm, sgemm
 
-from skmultireduce._kernels.candidates cimport (
-    block_gradient,
-    gather,
-    move_own,
-    scatter,
+from skmultireduce._kernels.buffers cimport (
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
+    INT32,
+    INT64,
+    UINT8,
+    Array,
+    integers,
+    size_of,
+    take,
 )
-from skmultireduce._kernels.losses cimport (
-    GROUP,
-    SIGMOID,
-    SOFTMAX,
-    collect_loss,
-    join_blocks,
-    rows_per_logarithm,
-    sigmoid_row,
-    squared_hinge_row,
-    subtract_picked,
-    take_picked,
-    total_weight,
+from skmultireduce._kernels.candidates cimport Sample, gather, scatter
+from skmultireduce._kernels.embeddings cimport (
+    document,
+    fetch_embeddings,
+    owner,
+    update_embeddings,
 )
-from skmultireduce._kernels.simd cimport (
-    column,
-    forward,
-    real,
-    scale,
-    skm_prefetch,
-    subtract,
-    update,
+from skmultireduce._kernels.hidden cimport (
+    IDENTITY as _IDENTITY,
+    RELU as _RELU,
+    TANH as _TANH,
+    Dropout,
+    Layers,
+    hidden_backward,
+    hidden_forward,
+    hidden_update,
+    mask,
 )
-from skmultireduce._kernels.simd cimport softmax as softmax_of
+from skmultireduce._kernels.losses cimport GROUP, Targets, is_softmax, take_targets
+from skmultireduce._kernels.output_layer cimport Batch, binary_rows, softmax_rows
+from skmultireduce._kernels.products cimport (
+    block_scores,
+    multiply,
+    skm_products_pay,
+    skm_products_run,
+    transpose,
+)
+from skmultireduce._kernels.rows cimport Row, Rows, find_row, take_rows
+from skmultireduce._kernels.shares cimport (
+    BLOCK,
+    SKM_HAS_BARRIER,
+    Share,
+    block_end,
+    meet,
+    n_blocks_of,
+    part,
+    share_labels,
+    share_rows,
+)
+from skmultireduce._kernels.simd cimport real, scale, skm_prefetch, subtract
 
-IDENTITY = 0
-RELU = 1
-TANH = 2
-
-cdef enum:
-    _RELU = 1
-    _TANH = 2
-    # Labels that one product takes at most; a multiple of GROUP.
-    _BLOCK = 96
-    # Rows of a batch whose scores are put right one by one, before the next of them get
-    # all their corrections in one product. (32: 5 % more time, 8: 6 %.)
-    _STRIP = 16
-
-    # Rows of a batch that go through the hidden layers in one product, and the unit in which
-    # threads take rows without hidden layers.
-    _CHUNK = 32
-    _ROWS = 8
-    # Features whose embeddings one thread changes, and values of X that it picks at once.
-    _FEATURES = 4
-    _VALUES = 64
-
-cdef extern from "simd_mlp.h" nogil:
-    int SKM_HAS_BARRIER
-    void skm_barrier(int64_t* state, int64_t n_threads)
-    void skm_publish(int64_t* flag, int64_t value)
-    void skm_await(const int64_t* flag, int64_t value)
-    float skm_dot_float(const float* x, const float* y, int64_t n)
-    double skm_dot_double(const double* x, const double* y, int64_t n)
-    void skm_softmax_blocks_float(float* z, const int64_t* bounds, int64_t n, float* found)
-    void skm_softmax_blocks_double(double* z, const int64_t* bounds, int64_t n, double* found)
-    void skm_scale_blocks_float(
-        float* z, const int64_t* bounds, int64_t n, const float* factors)
-    void skm_scale_blocks_double(
-        double* z, const int64_t* bounds, int64_t n, const double* factors)
-    void skm_relu_float(float* a, int64_t n)
-    void skm_relu_double(double* a, int64_t n)
-    void skm_relu_gradient_float(float* d, const float* a, int64_t n)
-    void skm_relu_gradient_double(double* d, const double* a, int64_t n)
-    void skm_tanh_float(float* a, int64_t n)
-    void skm_tanh_double(double* a, int64_t n)
-    void skm_tanh_gradient_float(float* d, const float* a, int64_t n)
-    void skm_tanh_gradient_double(double* d, const double* a, int64_t n)
-    void skm_mask_float(float* a, const uint8_t* kept, int64_t n, float factor)
-    void skm_mask_double(double* a, const uint8_t* kept, int64_t n, double factor)
-
-cdef extern from "simd_products.h" nogil:
-    int skm_products_run()
-    int skm_products_pay()
-    void skm_product_float(
-        int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t down,
-        int64_t right, const float* b, int64_t ldb, float beta, float* c, int64_t ldc)
-    void skm_product_double(
-        int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t down,
-        int64_t right, const double* b, int64_t ldb, double beta, double* c, int64_t ldc)
-
-LABEL_BLOCK = _BLOCK
+IDENTITY = _IDENTITY
+RELU = _RELU
+TANH = _TANH
+LABEL_BLOCK = BLOCK
 LABEL_GROUP = GROUP
 HAS_THREADS = bool(SKM_HAS_BARRIER)
 # Whether this machine can run the products of simd_products.h, and whether it should.
 HAS_PRODUCTS = bool(skm_products_run())
 PRODUCTS_PAY = bool(skm_products_pay())
 
+cdef enum:
+    # Rows of a batch that go through the hidden layers in one product, and the unit in which
+    # threads take rows without hidden layers.
+    _CHUNK = 32
+    _ROWS = 8
 
-cdef inline real dot(const real* x, const real* y, int64_t n) noexcept nogil:
-    if real is float:
-        return skm_dot_float(x, y, n)
-    else:
-        return skm_dot_double(x, y, n)
+cdef struct Network:
+    # FLOAT32 or FLOAT64, of all parameters.
+    int type
+    # Embeddings (n_features, pitch), times their scale.
+    void* embedding
+    int64_t n_features
+    int64_t pitch
+    double* scale
+    void* hidden
+    void* hidden_end
+    # (n_labels, width), and the intercepts.
+    void* output
+    void* intercept
+    int64_t n_labels
+    # Of document vectors, and of what enters the output layer.
+    int64_t dim
+    int64_t width
+    Layers layers
+
+cdef struct Rates:
+    # The step of the i-th row is eta + (i + 1/2) * eta_change, times the rate of each part.
+    double eta
+    double eta_change
+    double alpha
+    double embedding
+    double hidden
+    double output
+    double intercept
+    double largest_step
+    double largest_change
+
+cdef struct Work:
+    # Outputs of the layers, and gradients in them; those of the last layer.
+    void* A
+    void* D
+    void* H
+    void* last_d
+    # H transposed for the scores, and times the steps for the update.
+    void* HT
+    void* HS
+    # Products of the rows of H.
+    void* K
+    # Gradients in the rows of H, one summand a block.
+    void* parts
+    void* gradient
+    void* flipped
+    const void* zeros
+    void* steps
+    # Steps of the output layer for the gradients as they are in G.
+    void* rates
+    # Of the batch.
+    double embedding_decay
+    double hidden_decay
+    double output_decay
 
 
-cdef inline void softmax_blocks(
-    real* z, const int64_t* bounds, int64_t n, real* found
+# ------------------------------------------------------------------------ parts of a batch
+cdef inline void document_vectors(
+    real* A, const Network* net, const Rows* rows, const void* row_factors,
+    const Dropout* dropout, const Batch* batch, const Share* share, const Work* work, double s,
 ) noexcept nogil:
-    if real is float:
-        skm_softmax_blocks_float(z, bounds, n, found)
-    else:
-        skm_softmax_blocks_double(z, bounds, n, found)
-
-
-cdef inline void scale_blocks(
-    real* z, const int64_t* bounds, int64_t n, const real* factors
-) noexcept nogil:
-    if real is float:
-        skm_scale_blocks_float(z, bounds, n, factors)
-    else:
-        skm_scale_blocks_double(z, bounds, n, factors)
-
-
-cdef inline void activate(real* a, int64_t n, int activation) noexcept nogil:
-    if activation == _RELU:
-        if real is float:
-            skm_relu_float(a, n)
-        else:
-            skm_relu_double(a, n)
-    elif activation == _TANH:
-        if real is float:
-            skm_tanh_float(a, n)
-        else:
-            skm_tanh_double(a, n)
-
-
-cdef inline void activation_gradient(
-    real* d, const real* a, int64_t n, int activation
-) noexcept nogil:
-    if activation == _RELU:
-        if real is float:
-            skm_relu_gradient_float(d, a, n)
-        else:
-            skm_relu_gradient_double(d, a, n)
-    elif activation == _TANH:
-        if real is float:
-            skm_tanh_gradient_float(d, a, n)
-        else:
-            skm_tanh_gradient_double(d, a, n)
-
-
-cdef inline void mask(real* a, const uint8_t* kept, int64_t n, real factor) noexcept nogil:
-    if real is float:
-        skm_mask_float(a, kept, n, factor)
-    else:
-        skm_mask_double(a, kept, n, factor)
-
-
-cdef inline void gemm(
-    char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, real alpha,
-    const real* a, int64_t lda, const real* b, int64_t ldb, real beta, real* c, int64_t ldc,
-) noexcept nogil:
-    # BLAS is column-major: a row-major matrix is its transpose.
-    cdef int m_ = <int>m, n_ = <int>n, k_ = <int>k
-    cdef int lda_ = <int>lda, ldb_ = <int>ldb, ldc_ = <int>ldc
-    if m == 0 or n == 0:
-        return
-    if real is float:
-        sgemm(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, <float*>a, &lda_, <float*>b, &ldb_,
-              &beta, c, &ldc_)
-    else:
-        dgemm(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, <double*>a, &lda_, <double*>b, &ldb_,
-              &beta, c, &ldc_)
-
-
-cdef inline void multiply(
-    bint own, int64_t m, int64_t n, int64_t k, real alpha, const real* a, int64_t down,
-    int64_t right, const real* b, int64_t ldb, real beta, real* c, int64_t ldc,
-) noexcept nogil:
-    # C (m, n) <- beta * C + alpha * A B, all in C order; A has its element (i, p) at
-    # i * down + p * right, one of which is 1.
-    if not own:
-        gemm(78, 78 if right == 1 else 84, n, m, k, alpha, b, ldb, a,
-             down if right == 1 else right, beta, c, ldc)
-    elif real is float:
-        skm_product_float(m, n, k, alpha, a, down, right, b, ldb, beta, c, ldc)
-    else:
-        skm_product_double(m, n, k, alpha, a, down, right, b, ldb, beta, c, ldc)
-
-
-cdef inline void block_scores(
-    bint own, real* Z, int64_t stride, const real* U, const real* HT, int64_t ld,
-    const real* offset, int64_t b, int64_t n_labels, int64_t width, real* flipped,
-) noexcept nogil:
-    # Scores of b rows for one block of labels: Z (b, n_labels) <- offset + H U'.
-    cdef int64_t i, k
-    if own:
-        # (n_labels, b): B's rows are then those of HT.
-        multiply(own, n_labels, b, width, <real>1, U, width, 1, HT, ld, <real>0, flipped, ld)
-        for i in range(b):
-            for k in range(n_labels):
-                Z[i * stride + k] = offset[k] + flipped[k * ld + i]
-    else:
-        for i in range(b):
-            memcpy(Z + i * stride, offset, n_labels * sizeof(real))
-        gemm(84, 84, n_labels, b, width, <real>1, U, width, HT, ld, <real>1, Z, stride)
-
-
-cdef inline int64_t part(
-    int64_t n, int64_t unit, int64_t thread, int64_t n_threads
-) noexcept nogil:
-    # First of n things that belong to a thread, if they are given out in units.
-    cdef int64_t first = ((n + unit - 1) // unit * thread // n_threads) * unit
-    return first if first < n else n
-
-
-cdef inline int64_t block_end(int64_t first, int64_t size, int64_t n) noexcept nogil:
-    return first + size if first + size < n else n
-
-
-cdef inline void find_bounds(int64_t* bounds, int64_t n_blocks, int64_t n_labels) noexcept nogil:
-    # Blocks of as equal a size as groups of labels allow, so that threads' shares are.
-    cdef int64_t block, n_groups = (n_labels + GROUP - 1) // GROUP
-    for block in range(n_blocks):
-        bounds[block] = n_groups * block // n_blocks * GROUP
-    bounds[n_blocks] = n_labels
-
-
-cdef inline int64_t share(int64_t n_blocks, int64_t thread, int64_t n_threads) noexcept nogil:
-    # First block of labels of a thread.
-    return n_blocks * thread // n_threads
-
-
-cdef inline void documents(
-    real* a, int64_t dim, const real* E, int64_t pitch, int64_t n_features,
-    const real* data, const column* indices, const int64_t* indptr, int64_t row,
-    double factor, const real* zeros,
-) noexcept nogil:
-    # a <- factor * (row of X) . E
-    cdef int64_t start, n
-    if indptr is NULL:
-        forward(a, dim, E, pitch, indices, data + row * n_features, n_features,
-                <real>factor, zeros)
-    else:
-        start = indptr[row]
-        n = indptr[row + 1] - start
-        # Without a column there is nothing to point at, and NULL would mean a dense row.
-        forward(a, dim, E, pitch, indices + start, data + start, n, <real>factor, zeros)
-
-
-cdef inline void fetch_embeddings(
-    const real* E, int64_t pitch, const column* indices, const int64_t* indptr, int64_t row
-) noexcept nogil:
-    # Of a row of X that comes soon: they are in random places.
-    cdef int64_t j
-    if indptr is not NULL:
-        for j in range(indptr[row], indptr[row + 1]):
-            skm_prefetch(E + indices[j] * pitch, pitch * sizeof(real))
-
-
-cdef inline int64_t owner(int64_t feature, int64_t n_threads) noexcept nogil:
-    # Thread that changes a feature's embedding. Whole rows of E: of columns, a core would
-    # fetch ahead what another has just written (two threads took longer than one).
-    return feature // _FEATURES % n_threads
-
-
-cdef inline void update_dense(
-    real* E, int64_t pitch, const real* x, int64_t n_features, real step, const real* d,
-    int64_t dim, int64_t thread, int64_t n_threads,
-) noexcept nogil:
-    # Own rows of E, for a dense row of X.
-    cdef int64_t j = thread * _FEATURES
-    if n_threads == 1:
-        update(E, pitch, <const int32_t*>NULL, x, n_features, step, d, dim)
-        return
-    while j < n_features:
-        update(E + j * pitch, pitch, <const int32_t*>NULL, x + j,
-               block_end(j, _FEATURES, n_features) - j, step, d, dim)
-        j += n_threads * _FEATURES
-
-
-cdef inline void update_sparse(
-    real* E, int64_t pitch, const column* columns, const real* x, int64_t n, real step,
-    const real* d, int64_t dim, int64_t thread, int64_t n_threads,
-) noexcept nogil:
-    # Own rows of E, for a sparse row of X.
+    # Own rows: document vectors, and what the hidden layers make of them.
     cdef:
-        column own_columns[_VALUES]
-        real own_x[_VALUES]
-        int64_t j = 0, n_own
-    if n_threads == 1:
-        update(E, pitch, columns, x, n, step, d, dim)
-        return
-    while j < n:
-        n_own = 0
-        while j < n and n_own < _VALUES:
-            own_columns[n_own] = columns[j]
-            own_x[n_own] = x[j]
-            n_own += owner(columns[j], n_threads) == thread
-            j += 1
-        update(E, pitch, own_columns, own_x, n_own, step, d, dim)
-
-
-cdef inline void transpose(
-    real* out, int64_t ld, const real* H, int64_t width, int64_t first, int64_t last
-) noexcept nogil:
-    # out[column, row] <- H[row, column]
-    cdef int64_t i, k
-    for k in range(width):
+        int64_t unit = _CHUNK if net.layers.n_layers > 1 else _ROWS
+        const int64_t* order = batch.order + batch.position
+        const uint8_t* kept = NULL
+        const real* E = <const real*>net.embedding
+        int64_t first = share.first_row, last, i
+        double factor
+    if dropout.n_units:
+        kept = dropout.kept + batch.position * dropout.n_units
+    while first < share.last_row:
+        last = block_end(first, unit, share.last_row)
         for i in range(first, last):
-            out[k * ld + i] = H[i * width + k]
+            if i + 1 < batch.n:
+                fetch_embeddings(E, net.pitch, rows, order[i + 1])
+            factor = s
+            if row_factors is not NULL:
+                factor *= (<const real*>row_factors)[order[i]]
+            document(
+                A + i * net.dim, net.dim, E, net.pitch, rows, order[i], factor,
+                <const real*>work.zeros)
+            if dropout.n_units:
+                mask(A + i * net.dim, kept + i * dropout.n_units, net.dim, <real>dropout.factor)
+        if net.layers.n_layers > 1:
+            hidden_forward(
+                A, batch.size, first, last, <const real*>net.hidden, &net.layers, kept, dropout)
+        transpose(<real*>work.HT, batch.size, <const real*>work.H, net.width, first, last)
+        first = last
 
 
-cdef void hidden_forward(
-    real* A, int64_t batch_size, int64_t first, int64_t last, const real* hidden,
-    const int64_t* widths, int64_t n_layers, int activation,
-    const uint8_t* kept, int64_t n_units, double kept_factor,
+cdef inline void steps_of_rows(
+    real* K, const Network* net, const Targets* targets, const void* curvature,
+    const Batch* batch, const Share* share, const Work* work, const Rates* rates,
 ) noexcept nogil:
-    # Rows first:last through all hidden layers. A holds the layers one after the other,
-    # each (batch_size, width).
+    # Products of the rows of H: by how much the update for one row changes the scores of
+    # another. And the steps, which depend on them.
     cdef:
-        const real* W = hidden
-        real* below = A
-        real* above
-        int64_t k, i, n_in, n_out, unit = 0
-    for k in range(1, n_layers):
-        n_in = widths[k - 1]
-        n_out = widths[k]
-        above = below + batch_size * n_in
-        unit += n_in
+        bint softmax = is_softmax(targets)
+        int64_t width = net.width, i, row
+        int64_t first = part(batch.n, _CHUNK, share.thread, share.n_threads)
+        int64_t stop = part(batch.n, _CHUNK, share.thread + 1, share.n_threads), last
+        const real* H = <const real*>work.H
+        real* HS = <real*>work.HS
+        real* rates_ = <real*>work.rates
+        double weight, step, square
+    while first < stop:
+        last = block_end(first, _CHUNK, stop)
+        multiply(
+            batch.own_products, last - first, last, width, <real>1, H + first * width, width, 1,
+            <const real*>work.HT, batch.size, <real>0, K + first * batch.size, batch.size)
         for i in range(first, last):
-            memcpy(above + i * n_out, W + n_out * n_in, n_out * sizeof(real))
-        gemm(84, 78, n_out, last - first, n_in, <real>1, W, n_in, below + first * n_in, n_in,
-             <real>1, above + first * n_out, n_out)
-        for i in range(first, last):
-            activate(above + i * n_out, n_out, activation)
-            if n_units:
-                mask(above + i * n_out, kept + i * n_units + unit, n_out, <real>kept_factor)
-        W += n_out * (n_in + 1)
-        below = above
+            row = batch.order[batch.position + i]
+            weight = 1
+            if targets.row_weight is not NULL:
+                weight = (<const real*>targets.row_weight)[row]
+            step = rates.eta + (i + 0.5) * rates.eta_change
+            square = (<const real*>curvature)[row] * rates.output
+            square *= K[i * batch.size + i] + rates.intercept
+            if step * square > rates.largest_step:
+                step = rates.largest_step / square
+            if softmax and targets.stop[row] == targets.start[row]:
+                weight = 0
+            (<real*>work.steps)[i] = <real>step
+            (<real*>batch.factors)[i] = <real>weight
+            # The softmax's gradients have the weight in them.
+            rates_[i] = <real>((1 if softmax and weight > 0 else weight) * step * rates.output)
+            memcpy(HS + i * width, H + i * width, width * sizeof(real))
+            scale(HS + i * width, width, rates_[i])
+        first = last
 
 
-cdef void hidden_backward(
-    real* A, real* D, int64_t batch_size, int64_t first, int64_t last, const real* hidden_end,
-    int64_t total_width, const int64_t* widths, int64_t n_layers, int activation,
-    const uint8_t* kept, int64_t n_units, double kept_factor,
+cdef inline void fetch_places(
+    real* like, const Rows* rows, const Targets* targets, const void* row_factors,
+    const void* curvature, const Batch* batch, int64_t n_rows,
 ) noexcept nogil:
-    # D: gradients in the layers' outputs on entry of the last one, in what enters their
-    # activations on return.
-    cdef:
-        const real* W = hidden_end
-        int64_t k, i, n_in, n_out, unit = total_width
-        real* a = A + batch_size * total_width
-        real* d = D + batch_size * total_width
-        real* below
-    for k in range(n_layers - 1, -1, -1):
-        n_out = widths[k]
-        unit -= n_out
-        a -= batch_size * n_out
-        d -= batch_size * n_out
-        for i in range(first, last):
-            if n_units:
-                mask(d + i * n_out, kept + i * n_units + unit, n_out, <real>kept_factor)
-            if k:
-                if n_units and activation == _TANH:
-                    scale(a + i * n_out, n_out, <real>(1 / kept_factor))
-                activation_gradient(d + i * n_out, a + i * n_out, n_out, activation)
-                if n_units and activation == _TANH:
-                    scale(a + i * n_out, n_out, <real>kept_factor)
-        if k:
-            n_in = widths[k - 1]
-            W -= n_out * (n_in + 1)
-            below = d - batch_size * n_in
-            gemm(78, 78, n_in, last - first, n_out, <real>1, W, n_in, d + first * n_out, n_out,
-                 <real>0, below + first * n_in, n_in)
+    # What leads to the rows of X of the next batch: they come in random order.
+    cdef int64_t i, row, first = batch.position + batch.n
+    for i in range(first, block_end(first, batch.size, n_rows)):
+        row = batch.order[i]
+        skm_prefetch(&targets.start[row], sizeof(int64_t))
+        skm_prefetch(&targets.stop[row], sizeof(int64_t))
+        skm_prefetch(<const real*>curvature + row, sizeof(real))
+        if row_factors is not NULL:
+            skm_prefetch(<const real*>row_factors + row, sizeof(real))
+        if rows.indptr is not NULL:
+            skm_prefetch(rows.indptr + row, 2 * sizeof(int64_t))
 
 
-cdef void hidden_update(
-    real* hidden, real* gradient, real* A, real* D, int64_t batch_size, int64_t b,
-    const int64_t* widths, int64_t n_layers, const real* steps, double rate, double decay,
-    double largest_change,
+cdef inline void fetch_rows(
+    real* like, const Rows* rows, const Targets* targets, const Batch* batch, int64_t n_rows
 ) noexcept nogil:
-    # One step for each layer, of at most largest_change times the norm of its weights.
+    # The rows of the next batch.
     cdef:
-        real* W = hidden
-        real* below = A
-        real* d = D
-        int64_t k, i, n_in, n_out, size
-        double change, norm
-    for k in range(1, n_layers):
-        n_in = widths[k - 1]
-        n_out = widths[k]
-        d += batch_size * n_in
-        size = n_out * n_in
-        memset(gradient + size, 0, n_out * sizeof(real))
-        for i in range(b):
-            scale(d + i * n_out, n_out, <real>(rate * steps[i]))
-            subtract(gradient + size, d + i * n_out, n_out, <real>-1)
-        gemm(78, 84, n_in, n_out, b, <real>1, below, n_in, d, n_out, <real>0, gradient, n_in)
-        change = sqrt(dot(gradient, gradient, size + n_out))
-        norm = largest_change * sqrt(dot(W, W, size + n_out))
-        if decay != 1:
-            scale(W, size, <real>decay)
-        subtract(W, gradient, size + n_out, <real>(norm / change if change > norm else 1.0))
-        W += size + n_out
-        below += batch_size * n_in
+        Row found
+        int64_t i, row, first = batch.position + batch.n
+    for i in range(first, block_end(first, batch.size, n_rows)):
+        row = batch.order[i]
+        if targets.stop[row] > targets.start[row]:
+            skm_prefetch(&targets.labels[targets.start[row]], sizeof(int32_t))
+        if rows.indptr is not NULL:
+            found = find_row(rows, row)
+            if found.n:
+                skm_prefetch(<const real*>rows.data + found.start, found.n * sizeof(real))
+                skm_prefetch(found.columns, found.n * (8 if rows.wide else 4))
+
+
+cdef inline void scores_of_batch(
+    real* U, real* c, real* offset, const Network* net, const Sample* sample,
+    const int32_t* labels, const double* row_decays, double decay, const Batch* batch,
+    const Share* share, const Work* work,
+) noexcept nogil:
+    # Scores of own labels, by the output weights before the batch.
+    cdef int64_t block, first, size
+    for block in range(share.first_block, share.last_block):
+        first = share.bounds[block]
+        size = share.bounds[block + 1] - first
+        if batch.own is not NULL:
+            gather(
+                U, c, offset, <const real*>net.output, <const real*>net.intercept,
+                <const real*>sample.log_inclusion, row_decays, decay, net.width, labels, first,
+                first + size)
+        block_scores(
+            batch.own_products, <real*>batch.Z + first, batch.stride, U + first * net.width,
+            <const real*>work.HT, batch.size, offset + first, batch.n, size, net.width,
+            <real*>work.flipped)
+
+
+cdef inline void find_coefficients(
+    real* coefficients, const Batch* batch, Work* work, const Rates* rates
+) noexcept nogil:
+    cdef:
+        int64_t i, j, size = batch.size
+        const real* K = <const real*>work.K
+        const real* steps = <const real*>work.steps
+        const real* rates_ = <const real*>work.rates
+    work.embedding_decay = 1
+    work.hidden_decay = 1
+    work.output_decay = 1
+    for i in range(batch.n):
+        for j in range(i):
+            coefficients[i * size + j] = -rates_[j] * (
+                K[i * size + j] + <real>rates.intercept)
+        if rates.alpha > 0 and (<const real*>batch.factors)[i] > 0:
+            work.embedding_decay /= 1 + steps[i] * rates.embedding * rates.alpha
+            work.hidden_decay /= 1 + steps[i] * rates.hidden * rates.alpha
+            work.output_decay /= 1 + steps[i] * rates.output * rates.alpha
+
+
+cdef inline void output_update(
+    real* U, real* c, const Network* net, const Sample* sample, const int32_t* labels,
+    double* row_decays, double decay, const Batch* batch, const Share* share, const Work* work,
+    const Rates* rates, bint backward,
+) noexcept nogil:
+    # Gradients in the rows of H; then the output weights, all of own labels.
+    cdef:
+        int64_t width = net.width, stride = batch.stride, block, first, size, i
+        const real* G = <const real*>batch.G
+        const real* rates_ = <const real*>work.rates
+    for block in range(share.first_block, share.last_block):
+        first = share.bounds[block]
+        size = share.bounds[block + 1] - first
+        if backward:
+            multiply(
+                batch.own_products, batch.n, width, size, <real>1, G + first, stride, 1,
+                U + first * width, width, <real>0,
+                <real*>work.parts + block * batch.size * width, width)
+        multiply(
+            batch.own_products, size, width, batch.n, <real>-1, G + first, 1, stride,
+            <const real*>work.HS, width, <real>work.output_decay, U + first * width, width)
+        if rates.intercept > 0:
+            for i in range(batch.n):
+                subtract(
+                    c + first, G + i * stride + first, size,
+                    <real>(rates_[i] * rates.intercept))
+        if batch.own is not NULL:
+            # Threads gather other rows again only after the next barrier.
+            scatter(
+                U, c, <real*>net.output, <real*>net.intercept, row_decays, decay, width, labels,
+                first, first + size)
+
+
+cdef inline void gradients_of_layers(
+    real* A, const Network* net, const Targets* targets, const Dropout* dropout,
+    const Batch* batch, const Share* share, const Work* work,
+) noexcept nogil:
+    # Own rows, back to the document vectors.
+    cdef:
+        int64_t unit = _CHUNK if net.layers.n_layers > 1 else _ROWS
+        int64_t width = net.width, first = share.first_row, last, i, block
+        const uint8_t* kept = NULL
+        real* d
+    if dropout.n_units:
+        kept = dropout.kept + batch.position * dropout.n_units
+    while first < share.last_row:
+        last = block_end(first, unit, share.last_row)
+        for i in range(first, last):
+            d = <real*>work.last_d + i * width
+            memset(d, 0, width * sizeof(real))
+            for block in range(share.n_blocks):
+                subtract(
+                    d, <const real*>work.parts + (block * batch.size + i) * width, width,
+                    <real>-1)
+            if not is_softmax(targets):
+                scale(d, width, (<const real*>batch.factors)[i])
+        hidden_backward(
+            A, <real*>work.D, batch.size, first, last, <const real*>net.hidden_end, &net.layers,
+            kept, dropout)
+        first = last
+
+
+cdef inline void embedding_update(
+    real* E, const Network* net, const Rows* rows, const void* row_factors, const Batch* batch,
+    const Share* share, const Work* work, const Rates* rates, double* s,
+) noexcept nogil:
+    # Embeddings of own features.
+    cdef:
+        int64_t i, row
+        double step
+    if rates.alpha > 0:
+        s[0] *= work.embedding_decay
+        # E grows as its factor shrinks: fold it in long before float overflows.
+        if s[0] < 1e-12:
+            for i in range(net.n_features):
+                if owner(i, share.n_threads) == share.thread:
+                    scale(E + i * net.pitch, net.dim, <real>s[0])
+            s[0] = 1
+    for i in range(batch.n):
+        if (<const real*>batch.factors)[i] == 0:
+            continue
+        row = batch.order[batch.position + i]
+        step = (<const real*>work.steps)[i] * rates.embedding / s[0]
+        if row_factors is not NULL:
+            step *= (<const real*>row_factors)[row]
+        update_embeddings(
+            E, net.pitch, rows, row, <real>step, <const real*>work.D + i * net.dim, net.dim,
+            share)
+
+
+# ----------------------------------------------------------------------------- an epoch
+cdef inline void share_batch(
+    real* scores, Batch* batch, const Share* share, int64_t n_columns
+) noexcept nogil:
+    # Where own labels' scores and gradients are.
+    cdef:
+        int64_t first = share.first_label
+        int64_t last = share.last_label if share.thread + 1 < share.n_threads else n_columns
+    batch.stride = last - first
+    batch.Z = scores + first * (batch.size - 1)
+    batch.G = scores + (n_columns + first) * batch.size - first
+
+
+cdef void train(
+    real* E, Network net, Rows rows, const void* row_factors, Targets targets,
+    const void* curvature, Dropout dropout, Sample sample, Batch batch, Share share, Work work,
+    Rates rates, real* scores, int64_t n_columns, int64_t n_rows, double* loss,
+) noexcept nogil:
+    cdef:
+        bint sampled = sample.start is not NULL
+        bint backward = rates.embedding > 0 or net.layers.n_layers > 1
+        real* U = <real*>(sample.rows if sampled else net.output)
+        real* c = <real*>(sample.intercepts if sampled else net.intercept)
+        real* offset = <real*>(sample.offsets if sampled else net.intercept)
+        double* row_decays = sample.decayed if sampled and rates.alpha > 0 else NULL
+        double decay = sample.decayed[sample.n_decayed - 1] if sampled else 0
+        double s = net.scale[0]
+        const int32_t* labels = NULL
+        int64_t unit = _CHUNK if net.layers.n_layers > 1 else _ROWS, k
+    if not sampled:
+        share_labels(&share, net.n_labels)
+        share_batch(scores, &batch, &share, n_columns)
+    while batch.position < n_rows:
+        batch.n = block_end(0, batch.size, n_rows - batch.position)
+        if sampled:
+            k = batch.position // batch.size
+            labels = sample.candidates + sample.start[k]
+            batch.own = sample.own + batch.position
+            batch.n_shared = sample.n_shared[k]
+            share_labels(&share, sample.start[k + 1] - sample.start[k])
+            share_batch(scores, &batch, &share, n_columns)
+        share_rows(&share, batch.n, unit)
+
+        document_vectors(
+            <real*>work.A, &net, &rows, row_factors, &dropout, &batch, &share, &work, s)
+        meet(&share)
+        steps_of_rows(
+            <real*>work.K, &net, &targets, curvature, &batch, &share, &work, &rates)
+        fetch_places(E, &rows, &targets, row_factors, curvature, &batch, n_rows)
+        scores_of_batch(
+            U, c, offset, &net, &sample, labels, row_decays, decay, &batch, &share, &work)
+        meet(&share)
+        fetch_rows(E, &rows, &targets, &batch, n_rows)
+        find_coefficients(<real*>batch.coefficients, &batch, &work, &rates)
+        if is_softmax(&targets):
+            softmax_rows(<real*>batch.Z, <real*>batch.G, &batch, &share, &targets, loss)
+        else:
+            binary_rows(<real*>batch.Z, <real*>batch.G, &batch, &share, &targets, loss)
+        if row_decays is not NULL:
+            decay += log(work.output_decay)
+        output_update(
+            U, c, &net, &sample, labels, row_decays, decay, &batch, &share, &work, &rates,
+            backward)
+        meet(&share)
+        if backward:
+            gradients_of_layers(
+                <real*>work.A, &net, &targets, &dropout, &batch, &share, &work)
+            meet(&share)
+        if net.layers.n_layers > 1 and share.thread == 0:
+            hidden_update(
+                <real*>net.hidden, <real*>work.gradient, <real*>work.A, <real*>work.D,
+                batch.size, batch.n, &net.layers, <const real*>work.steps, rates.hidden,
+                work.hidden_decay, rates.largest_change)
+        if rates.embedding > 0:
+            embedding_update(
+                E, &net, &rows, row_factors, &batch, &share, &work, &rates, &s)
+        if backward:
+            meet(&share)
+        rates.eta += batch.n * rates.eta_change
+        batch.position += batch.n
+    # The other threads end with the same number.
+    if share.thread == 0:
+        net.scale[0] = s
+        if row_decays is not NULL:
+            sample.decayed[sample.n_decayed - 1] = decay
+
+
+# -------------------------------------------------------------------- arguments of Python
+cdef Network take_network(
+    object embedding, object hidden, object output, object intercept, object widths,
+    int activation, bint writable,
+) except *:
+    cdef:
+        Network net
+        Array found = take(embedding, b"embedding", FLOATS, 2, writable)
+        int type = found.type, k
+    net.type = type
+    net.embedding = found.data
+    net.n_features, net.pitch = found.shape[0], found.shape[1]
+    net.scale = NULL
+    found = take(hidden, b"hidden", type, 1, writable)
+    net.hidden = found.data
+    net.hidden_end = <char*>found.data + found.size * size_of(type)
+    found = take(output, b"output", type, 2, writable)
+    net.output = found.data
+    net.n_labels, net.width = found.shape[0], found.shape[1]
+    net.intercept = take(intercept, b"intercept", type, 1, writable).data
+    found = take(widths, b"widths", INT64, 1, False)
+    net.layers.widths = <const int64_t*>found.data
+    net.layers.n_layers = found.size
+    net.layers.activation = activation
+    net.layers.total_width = 0
+    for k in range(found.size):
+        net.layers.total_width += net.layers.widths[k]
+    net.dim = net.layers.widths[0]
+    return net
+
+
+cdef Sample take_sample(object arrays, int type) except *:
+    cdef:
+        Sample sample
+        Array found
+    start, n_shared, labels, own, log_inclusion, decayed, rows, offsets = arrays
+    sample.start = integers(start, b"candidate_start")
+    sample.n_shared = integers(n_shared, b"n_shared")
+    sample.candidates = <const int32_t*>take(labels, b"candidates", INT32, 1, False).data
+    sample.own = <const int32_t*>take(own, b"own", INT32, 1, False).data
+    sample.log_inclusion = take(log_inclusion, b"log_inclusion", type, 1, False).data
+    found = take(decayed, b"decayed", FLOAT64, 1, True)
+    sample.decayed = <double*>found.data
+    sample.n_decayed = found.size
+    sample.rows = take(rows, b"candidate_rows", type, 2, True).data
+    found = take(offsets, b"candidate_offsets", type, 2, True)
+    sample.intercepts = found.data
+    sample.offsets = <char*>found.data + found.shape[1] * size_of(type)
+    return sample
+
+
+cdef Array lines_of(object values, const char* name, int type, int64_t* step) except *:
+    # A writable matrix; step gets the bytes from one of its rows to the next.
+    cdef Array found = take(values, name, type, 2, True)
+    step[0] = found.shape[1] * size_of(type)
+    return found
+
+
+cdef Array take_work(
+    object work, int type, int64_t thread, const Network* net, Batch* batch, Share* share,
+    Work* room,
+) except *:
+    # Returns the array of scores.
+    cdef:
+        Array scores, found
+        int64_t step
+    (
+        all_scores, flipped, label_buffers, layers, parts, vectors, products, row_buffers,
+        gradient, block_bounds,
+    ) = work
+    scores = take(all_scores, b"scores", type, 3, True)
+    batch.size = scores.shape[1]
+    found = lines_of(label_buffers, b"label_buffers", type, &step)
+    batch.product = found.data
+    batch.sums = <char*>found.data + step
+    room.zeros = <char*>found.data + 2 * step
+    batch.spare = <char*>found.data + (3 + thread) * step
+    found = lines_of(layers, b"layers", type, &step)
+    room.A = found.data
+    room.D = <char*>found.data + step
+    step = step // net.layers.total_width * (net.layers.total_width - net.width)
+    room.H = <char*>room.A + step
+    room.last_d = <char*>room.D + step
+    found = lines_of(vectors, b"vectors", type, &step)
+    room.HT = found.data
+    room.HS = <char*>found.data + step
+    found = lines_of(products, b"products", type, &step)
+    room.K = found.data
+    batch.coefficients = <char*>found.data + (1 + thread) * step
+    found = lines_of(row_buffers, b"row_buffers", type, &step)
+    room.steps = found.data
+    batch.factors = <char*>found.data + step
+    room.rates = <char*>found.data + 2 * step
+    room.parts = take(parts, b"parts", type, 3, True).data
+    room.gradient = take(gradient, b"gradient", type, 1, True).data
+    found = lines_of(flipped, b"flipped", type, &step)
+    room.flipped = <char*>found.data + thread * step
+    found = take(block_bounds, b"block_bounds", INT64, 2, True)
+    share.bounds = <int64_t*>found.data + thread * found.shape[1]
+    return scores
 
 
 def mlp_epoch(
-    real[:, ::1] embedding,
-    double[::1] embedding_scale,
-    real[::1] hidden,
-    real[:, ::1] output,
-    real[::1] intercept,
-    const int64_t[::1] widths,
-    int activation,
-    const real[::1] data,
-    const column[::1] indices,
-    const int64_t[::1] indptr,
-    const real[::1] row_factor,
-    const int64_t[::1] order,
-    const int64_t[::1] label_start,
-    const int64_t[::1] label_stop,
-    const int32_t[::1] labels,
-    const real[::1] label_weight,
-    const real[::1] row_weight,
-    const real[::1] curvature,
-    const uint8_t[:, ::1] kept,
-    double kept_factor,
-    int loss_code,
-    bint soft_target,
-    double eta,
-    double eta_change,
-    double alpha,
-    double embedding_rate,
-    double hidden_rate,
-    double output_rate,
-    double intercept_rate,
-    double largest_step,
-    double largest_change,
-    const int64_t[::1] candidate_start,
-    const int64_t[::1] n_shared,
-    const int32_t[::1] candidates,
-    const int32_t[::1] own,
-    const real[::1] log_inclusion,
-    double[::1] decayed,
-    real[:, ::1] candidate_rows,
-    real[:, ::1] candidate_offsets,
-    int64_t thread,
-    int64_t n_threads,
-    int64_t[::1] barrier,
-    bint own_products,
-    real[:, :, ::1] scores,
-    real[:, ::1] flipped,
-    real[:, ::1] label_buffers,
-    real[:, ::1] layers,
-    real[:, :, ::1] parts,
-    real[:, ::1] vectors,
-    real[:, ::1] products,
-    real[:, ::1] row_buffers,
-    real[::1] gradient,
-    int64_t[:, ::1] block_bounds,
-    int64_t[:, :, ::1] meeting,
-    double[::1] loss,
+    parameters, widths, int activation, rows, row_factor, order, targets, curvature, kept,
+    double kept_factor, double eta, double eta_change, double alpha, rates,
+    double largest_step, double largest_change, sample, int64_t thread, int64_t n_threads,
+    barrier, bint own_products, work, meeting, loss,
 ):
+    """Train one epoch: the share of one thread, each of which calls this.
+
+    All arrays are C-contiguous, of the type of the embeddings if nothing else is said.
+
+    Parameters
+    ----------
+    parameters : tuple of arrays
+        Embeddings (n_features, pitch), padded beyond the embedding dimension; their scale
+        (1,), float64; weights (n_out, n_in) and intercepts (n_out,) of the hidden layers,
+        one after the other; output weights (n_labels, width); intercepts (n_labels,) or
+        more.
+    widths : array of int64
+        Of the document vectors and of each hidden layer.
+    activation : int
+        IDENTITY, RELU or TANH.
+    rows : tuple of arrays
+        Values, columns and row pointers of X, as in `sgd_epoch` of the linear kernel.
+    row_factor : array of shape (n_rows,) or (0,)
+        Factor of each row of X; empty: 1.
+    order : array of shape (n_visits,), int64
+        Rows in the order in which they come.
+    targets : tuple
+        label_start, label_stop, labels, label_weight, row_weight, loss_code, soft_target,
+        as in `sgd_epoch` of the linear kernel.
+    curvature : array of shape (n_rows,)
+        Bound of each row's curvature in the scores.
+    kept : array of shape (n_visits, n_units), uint8
+        Units of the document vectors and hidden layers that each visit sees; of shape
+        (0, n_units): all.
+    kept_factor : float
+        Factor of the units that are kept.
+    eta, eta_change : float
+        The step of the i-th visit is eta + (i + 1/2) * eta_change.
+    alpha : float
+        L2 penalty.
+    rates : tuple of float
+        Of the embeddings (0: they stay), hidden layers, output layer and its intercepts
+        (relative to the output layer; 0: no intercept), times the step.
+    largest_step : float
+        Bound of a row's step times its curvature in the output layer.
+    largest_change : float
+        Bound of a batch's change of a hidden layer, relative to its norm.
+    sample : tuple of arrays
+        Of a sampled softmax: start, n_shared, labels and own as `find_candidates` gives
+        them; logarithms of the labels' inclusion probabilities; logarithms of the decay
+        that labels have had, and of the present one, float64; room for the candidates' output
+        rows (n_candidates, width), and for their intercepts and offsets (2, n_candidates). Of
+        an ordinary one all are empty.
+    thread, n_threads : int
+        Which of how many threads calls.
+    barrier : array of shape (16,), int64
+        Zeros at the begin.
+    own_products : bool
+        Products of simd_products.h, not of BLAS; see PRODUCTS_PAY.
+    work : tuple of arrays
+        Room for a batch, shared by the threads: scores and gradients (2, batch_size,
+        n_columns), products (n_threads, LABEL_BLOCK * batch_size), labels (3 + n_threads,
+        n_columns or more; the first 1, the others 0 at the begin), layers and their gradients
+        (2, batch_size * n_units), parts (n_blocks, batch_size, width), last layer
+        (2, batch_size * width), products of rows (1 + n_threads, batch_size**2), rows
+        (3, batch_size), a hidden layer's gradient, bounds (n_threads, n_blocks + 1), int64.
+    meeting : array of shape (n_threads, batch_size, line), int64
+        Zeros at the begin; a line has room for a number, and two values for each block of
+        labels of a thread.
+    loss : array of shape (n_groups,), float64
+        Gets the losses at the time of each visit, a sum for each LABEL_GROUP of labels.
+    """
     cdef:
-        bint dense = indptr.shape[0] == 0
-        bint softmax = loss_code == SOFTMAX
-        bint weighted = row_weight.shape[0] > 0
-        bint backward
-        int64_t batch_size = scores.shape[1]
-        int64_t stride
-        int64_t n_features = embedding.shape[0]
-        int64_t pitch = embedding.shape[1]
-        int64_t dim = widths[0]
-        int64_t n_layers = widths.shape[0]
-        int64_t width = widths[n_layers - 1]
-        int64_t total_width = layers.shape[1] // batch_size
-        int64_t n_rows = order.shape[0]
-        int64_t n_labels = output.shape[0]
-        int64_t unit = _CHUNK if n_layers > 1 else _ROWS
-        int64_t n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
-        int64_t* bounds = &block_bounds[thread, 0]
-        int64_t first_block = share(n_blocks, thread, n_threads)
-        int64_t last_block = share(n_blocks, thread + 1, n_threads)
-        int64_t n_units = total_width if kept.shape[0] else 0
-        real* E = &embedding[0, 0]
-        bint sampled = candidate_start.shape[0] > 0
-        real* U = &candidate_rows[0, 0] if sampled else &output[0, 0]
-        real* c = &candidate_offsets[0, 0] if sampled else &intercept[0]
-        real* offset = &candidate_offsets[1, 0] if sampled else c
-        double* row_decays = &decayed[0] if sampled and alpha > 0 else NULL
-        double decay = decayed[decayed.shape[0] - 1] if sampled else 0
-        const int32_t* all_candidates = &candidates[0] if candidates.shape[0] else NULL
-        const int32_t* batch_labels = NULL
-        # Of own labels alone, label k of row i at i * stride + k: side by side, what a core
-        # fetches ahead beyond its labels would be what another has just written.
-        real* Z
-        real* G
-        real* product = &label_buffers[0, 0]
-        real* sum_ = &label_buffers[1, 0]
-        real* zeros = &label_buffers[2, 0]
-        real* spare = &label_buffers[3 + thread, 0]
-        real* A = &layers[0, 0]
-        real* D = &layers[1, 0]
-        real* H = A + batch_size * (total_width - width)
-        real* last_d = D + batch_size * (total_width - width)
-        # H transposed for the scores, and times the steps for the update.
-        real* HT = &vectors[0, 0]
-        real* HS = &vectors[1, 0]
-        real* K = &products[0, 0]
-        # By how much the gradient of one row changes the scores of another.
-        real* coefficients = &products[1 + thread, 0]
-        real* steps = &row_buffers[0, 0]
-        real* factors = &row_buffers[1, 0]
-        # Steps of the output layer for the gradients as they are in G.
-        real* rates = &row_buffers[2, 0]
-        # Of a row: maximum and sum of each block.
-        real* highest = spare
-        real* sums
-        real* found
-        int64_t* line
-        real* d
-        const real* x = &data[0] if data.shape[0] else NULL
-        const column* columns = &indices[0] if indices.shape[0] else NULL
-        const int64_t* offsets = &indptr[0] if indptr.shape[0] else NULL
-        const real* weights = &label_weight[0] if label_weight.shape[0] else NULL
-        const real* row_weights = &row_weight[0] if weighted else NULL
-        const real* row_factors = &row_factor[0] if row_factor.shape[0] else NULL
-        const real* pair_weights
-        const int32_t* row_labels
-        const uint8_t* mask_rows = NULL
-        const real* hidden_end = &hidden[0] + hidden.shape[0] if n_layers > 1 else NULL
-        int64_t until_logarithm = 1 if weighted else rows_per_logarithm(product)
-        int64_t position, row, start, n, b, i, j, k, q, strip, label, n_of_row
-        int64_t block, first, last, size, first_label, last_label, shared, candidate
-        int64_t first_row, last_row
-        int64_t* state = &barrier[0]
-        double s = embedding_scale[0]
-        double weight, factor, step, square, target, embedding_decay, hidden_decay, output_decay
+        Network net
+        Rows rows_
+        Targets targets_
+        Dropout dropout
+        Sample sample_
+        Batch batch
+        Share share
+        Work room
+        Rates rates_
+        Array found, visits, scores
+        int type
+        const void* row_factors
+        const void* curvatures
+        double* losses
+    embedding, embedding_scale, hidden, output, intercept = parameters
+    net = take_network(embedding, hidden, output, intercept, widths, activation, True)
+    net.scale = <double*>take(embedding_scale, b"embedding_scale", FLOAT64, 1, True).data
+    type = net.type
+    data, indices, indptr = rows
+    rows_ = take_rows(data, indices, indptr, net.n_features, type)
+    row_factors = take(row_factor, b"row_factor", type, 1, False).data
+    visits = take(order, b"order", INT64, 1, False)
+    start, stop, labels, label_weight, row_weight, loss_code, soft_target = targets
+    targets_ = take_targets(
+        start, stop, labels, label_weight, row_weight, loss_code, soft_target, type)
+    curvatures = take(curvature, b"curvature", type, 1, False).data
+    found = take(kept, b"kept", UINT8, 2, False)
+    dropout.kept = <const uint8_t*>found.data
+    dropout.n_units = net.layers.total_width if found.shape[0] else 0
+    dropout.factor = kept_factor
+    rates_.eta, rates_.eta_change, rates_.alpha = eta, eta_change, alpha
+    rates_.embedding, rates_.hidden, rates_.output, rates_.intercept = rates
+    rates_.largest_step, rates_.largest_change = largest_step, largest_change
+    sample_ = take_sample(sample, type)
 
-    backward = embedding_rate > 0 or n_layers > 1
+    scores = take_work(work, type, thread, &net, &batch, &share, &room)
+    batch.order = <const int64_t*>visits.data
+    batch.position = 0
+    batch.own_products = own_products
+    batch.own = NULL
+    batch.n_shared = 0
+    share.thread, share.n_threads = thread, n_threads
+    share.state = <int64_t*>take(barrier, b"barrier", INT64, 1, True).data
+    found = take(meeting, b"meeting", INT64, 3, True)
+    share.meeting = <int64_t*>found.data
+    share.batch_size = found.shape[1]
+    share.line_length = found.shape[2]
+    losses = <double*>take(loss, b"loss", FLOAT64, 1, True).data
     with nogil:
-        position = 0
-        while position < n_rows:
-            b = batch_size if position + batch_size <= n_rows else n_rows - position
-            if n_units:
-                mask_rows = &kept[position, 0]
-            if sampled:
-                j = position // batch_size
-                batch_labels = all_candidates + candidate_start[j]
-                n_labels = candidate_start[j + 1] - candidate_start[j]
-                n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
-                first_block = share(n_blocks, thread, n_threads)
-                last_block = share(n_blocks, thread + 1, n_threads)
-            if sampled or position == 0:
-                find_bounds(bounds, n_blocks, n_labels)
-            first_label = bounds[first_block]
-            last_label = bounds[last_block]
-            stride = (last_label if thread + 1 < n_threads else scores.shape[2]) - first_label
-            Z = &scores[0, 0, 0] + first_label * (batch_size - 1)
-            G = &scores[1, 0, 0] + first_label * (batch_size - 1)
+        if type == FLOAT32:
+            train(
+                <float*>net.embedding, net, rows_, row_factors, targets_, curvatures, dropout,
+                sample_, batch, share, room, rates_, <float*>scores.data, scores.shape[2],
+                visits.size, losses)
+        else:
+            train(
+                <double*>net.embedding, net, rows_, row_factors, targets_, curvatures, dropout,
+                sample_, batch, share, room, rates_, <double*>scores.data, scores.shape[2],
+                visits.size, losses)
 
-            # Document vectors, and what the hidden layers make of them, of own rows.
-            first_row = part(b, unit, thread, n_threads)
-            last_row = part(b, unit, thread + 1, n_threads)
-            first = first_row
-            while first < last_row:
-                last = block_end(first, unit, last_row)
-                for i in range(first, last):
-                    row = order[position + i]
-                    if i + 1 < b:
-                        fetch_embeddings(E, pitch, columns, offsets, order[position + i + 1])
-                    documents(
-                        A + i * dim, dim, E, pitch, n_features, x, columns, offsets, row,
-                        s if row_factors is NULL else s * row_factors[row], zeros)
-                    if n_units:
-                        mask(A + i * dim, mask_rows + i * n_units, dim, <real>kept_factor)
-                if n_layers > 1:
-                    hidden_forward(
-                        A, batch_size, first, last, &hidden[0], &widths[0], n_layers,
-                        activation, mask_rows, n_units, kept_factor)
-                transpose(HT, batch_size, H, width, first, last)
-                first = last
-            skm_barrier(state, n_threads)
 
-            # Products of the rows of H: by how much the update for one row changes the scores
-            # of another. And the steps, which depend on them.
-            first = part(b, _CHUNK, thread, n_threads)
-            size = part(b, _CHUNK, thread + 1, n_threads)
-            while first < size:
-                last = block_end(first, _CHUNK, size)
-                multiply(
-                    own_products, last - first, last, width, <real>1, H + first * width, width,
-                    1, HT, batch_size, <real>0, K + first * batch_size, batch_size)
-                for i in range(first, last):
-                    row = order[position + i]
-                    weight = 1 if row_weights is NULL else row_weights[row]
-                    step = eta + (i + 0.5) * eta_change
-                    square = curvature[row] * output_rate
-                    square *= K[i * batch_size + i] + intercept_rate
-                    if step * square > largest_step:
-                        step = largest_step / square
-                    if softmax and label_stop[row] == label_start[row]:
-                        weight = 0
-                    steps[i] = <real>step
-                    factors[i] = <real>weight
-                    # The softmax's gradients have the weight in them.
-                    rates[i] = <real>(
-                        (1 if softmax and weight > 0 else weight) * step * output_rate)
-                    memcpy(HS + i * width, H + i * width, width * sizeof(real))
-                    scale(HS + i * width, width, rates[i])
-                first = last
-
-            # What leads to the next rows of X: they come in random order.
-            for i in range(position + b, block_end(position + b, batch_size, n_rows)):
-                row = order[i]
-                skm_prefetch(&label_start[row], sizeof(int64_t))
-                skm_prefetch(&label_stop[row], sizeof(int64_t))
-                skm_prefetch(&curvature[row], sizeof(real))
-                if row_factors is not NULL:
-                    skm_prefetch(row_factors + row, sizeof(real))
-                if not dense:
-                    skm_prefetch(offsets + row, 2 * sizeof(int64_t))
-
-            # Scores by the output weights before the batch.
-            for block in range(first_block, last_block):
-                first = bounds[block]
-                size = bounds[block + 1] - first
-                if sampled:
-                    gather(
-                        U, c, offset, &output[0, 0], &intercept[0], &log_inclusion[0],
-                        row_decays, decay, width, batch_labels, first, first + size)
-                block_scores(
-                    own_products, Z + first, stride, U + first * width, HT, batch_size,
-                    offset + first, b, size, width, &flipped[thread, 0])
-            skm_barrier(state, n_threads)
-
-            for i in range(position + b, block_end(position + b, batch_size, n_rows)):
-                row = order[i]
-                if label_stop[row] > label_start[row]:
-                    skm_prefetch(&labels[label_start[row]], sizeof(int32_t))
-                if not dense:
-                    start = offsets[row]
-                    n = offsets[row + 1] - start
-                    if n:
-                        skm_prefetch(x + start, n * sizeof(real))
-                        skm_prefetch(columns + start, n * sizeof(column))
-
-            embedding_decay = 1
-            hidden_decay = 1
-            output_decay = 1
-            for i in range(b):
-                for j in range(i):
-                    coefficients[i * batch_size + j] = -rates[j] * (
-                        K[i * batch_size + j] + <real>intercept_rate)
-                if alpha > 0 and factors[i] > 0:
-                    embedding_decay /= 1 + steps[i] * embedding_rate * alpha
-                    hidden_decay /= 1 + steps[i] * hidden_rate * alpha
-                    output_decay /= 1 + steps[i] * output_rate * alpha
-
-            # Row by row: the scores as the updates of the rows before have made them, then
-            # their gradient.
-            if softmax:
-                shared = n_shared[position // batch_size] if sampled else 0
-                sums = spare + n_blocks
-                candidate = 0
-                for i in range(b):
-                    q = i // _STRIP * _STRIP
-                    if i == q and q:
-                        strip = block_end(q, _STRIP, b) - q
-                        for block in range(first_block, last_block):
-                            first = bounds[block]
-                            size = bounds[block + 1] - first
-                            multiply(
-                                own_products, strip, size, q, <real>1,
-                                coefficients + q * batch_size, batch_size, 1, G + first, stride,
-                                <real>1, Z + q * stride + first, stride)
-                    if factors[i] == 0:
-                        memset(G + i * stride + first_label, 0,
-                               (last_label - first_label) * sizeof(real))
-                        continue
-                    row = order[position + i]
-                    label = label_start[row]
-                    n_of_row = label_stop[row] - label
-                    pair_weights = NULL
-                    if weights is not NULL:
-                        pair_weights = weights + label
-                    row_labels = &labels[label]
-                    if sampled:
-                        row_labels = &own[position + i]
-                        candidate = row_labels[0]
-                    d = G + i * stride
-                    forward(
-                        d + first_label, last_label - first_label, G + q * stride + first_label,
-                        stride, <const column*>NULL, coefficients + i * batch_size + q, i - q,
-                        <real>1, Z + i * stride + first_label)
-                    take_picked(
-                        d, first_label, last_label, row_labels, pair_weights, n_of_row,
-                        factors[i], &loss[0])
-                    line = &meeting[thread, i, 0]
-                    found = <real*>(line + 1)
-                    if sampled:
-                        for block in range(first_block, last_block):
-                            first = bounds[block]
-                            found[0] = -INFINITY
-                            found[1] = 0
-                            n = move_own(d, first, bounds[block + 1], shared, candidate)
-                            if n:
-                                found[1] = softmax_of(d + first, n, found)
-                            found += 2
-                    else:
-                        softmax_blocks(d, bounds + first_block, last_block - first_block, found)
-                    skm_publish(line, position + 1)
-                    k = 0
-                    for j in range(n_threads):
-                        line = &meeting[j, i, 0]
-                        skm_await(line, position + 1)
-                        found = <real*>(line + 1)
-                        n = share(n_blocks, j + 1, n_threads)
-                        while k < n:
-                            highest[k] = found[0]
-                            sums[k] = found[1]
-                            found += 2
-                            k += 1
-                    weight = factors[i] * total_weight(pair_weights, n_of_row)
-                    factor = join_blocks(highest, sums, n_blocks, weight)
-                    if first_block == 0 and last_block > 0:
-                        loss[0] += weight * factor
-                    if sampled:
-                        for block in range(first_block, last_block):
-                            block_gradient(
-                                d, bounds[block], bounds[block + 1], shared, candidate,
-                                highest[block])
-                    else:
-                        scale_blocks(
-                            d, bounds + first_block, last_block - first_block,
-                            highest + first_block)
-                    subtract_picked(
-                        d, first_label, last_label, row_labels, pair_weights, n_of_row,
-                        factors[i])
-            else:
-                for block in range(first_block, last_block):
-                    first = bounds[block]
-                    last = bounds[block + 1]
-                    n = 0
-                    for i in range(b):
-                        row = order[position + i]
-                        weight = factors[i]
-                        forward(
-                            G + i * stride + first, last - first, G + first, stride,
-                            <const column*>NULL, coefficients + i * batch_size, i, <real>1,
-                            Z + i * stride + first)
-                        if weight == 0:
-                            memset(G + i * stride + first, 0, (last - first) * sizeof(real))
-                            continue
-                        label = label_start[row]
-                        n_of_row = label_stop[row] - label
-                        pair_weights = NULL
-                        if weights is not NULL:
-                            pair_weights = weights + label
-                        target = 1.0 / n_of_row if soft_target and n_of_row else 1.0
-                        if loss_code == SIGMOID:
-                            sigmoid_row(
-                                G + i * stride, first, last,
-                                &labels[label] if n_of_row else NULL, pair_weights, n_of_row,
-                                target, weight, product, sum_, &loss[0])
-                        else:
-                            squared_hinge_row(
-                                G + i * stride, first, last,
-                                &labels[label] if n_of_row else NULL, pair_weights, n_of_row,
-                                target, weight, spare, sum_, &loss[0])
-                        n += 1
-                        if n % until_logarithm == 0:
-                            collect_loss(product, sum_, first, last, weight, &loss[0])
-                    collect_loss(product, sum_, first, last, 1, &loss[0])
-
-            # Gradients in the rows of H, one summand a block; then the output weights.
-            if row_decays is not NULL:
-                decay += log(output_decay)
-            for block in range(first_block, last_block):
-                first = bounds[block]
-                size = bounds[block + 1] - first
-                if backward:
-                    multiply(own_products, b, width, size, <real>1, G + first, stride, 1,
-                             U + first * width, width, <real>0, &parts[block, 0, 0], width)
-                multiply(own_products, size, width, b, <real>-1, G + first, 1, stride, HS, width,
-                         <real>output_decay, U + first * width, width)
-                if intercept_rate > 0:
-                    for i in range(b):
-                        subtract(
-                            c + first, G + i * stride + first, size,
-                            <real>(rates[i] * intercept_rate))
-                if sampled:
-                    # Threads gather other rows again only after the next barrier.
-                    scatter(
-                        U, c, &output[0, 0], &intercept[0], row_decays, decay, width,
-                        batch_labels, first, first + size)
-            skm_barrier(state, n_threads)
-
-            if backward:
-                first = first_row
-                while first < last_row:
-                    last = block_end(first, unit, last_row)
-                    for i in range(first, last):
-                        d = last_d + i * width
-                        memset(d, 0, width * sizeof(real))
-                        for block in range(n_blocks):
-                            subtract(d, &parts[block, i, 0], width, <real>-1)
-                        if not softmax:
-                            scale(d, width, factors[i])
-                    hidden_backward(
-                        A, D, batch_size, first, last, hidden_end, total_width, &widths[0],
-                        n_layers, activation, mask_rows, n_units, kept_factor)
-                    first = last
-                skm_barrier(state, n_threads)
-            if n_layers > 1 and thread == 0:
-                hidden_update(
-                    &hidden[0], &gradient[0], A, D, batch_size, b, &widths[0], n_layers,
-                    steps, hidden_rate, hidden_decay, largest_change)
-
-            # Embeddings, own features.
-            if embedding_rate > 0:
-                if alpha > 0:
-                    s *= embedding_decay
-                    # E grows as its factor shrinks: fold it in long before float overflows.
-                    if s < 1e-12:
-                        for i in range(n_features):
-                            if owner(i, n_threads) == thread:
-                                scale(E + i * pitch, dim, <real>s)
-                        s = 1
-                for i in range(b):
-                    if factors[i] == 0:
-                        continue
-                    row = order[position + i]
-                    step = steps[i] * embedding_rate / s
-                    if row_factors is not NULL:
-                        step *= row_factors[row]
-                    if dense:
-                        update_dense(
-                            E, pitch, x + row * n_features, n_features, <real>step, D + i * dim,
-                            dim, thread, n_threads)
-                    else:
-                        start = indptr[row]
-                        update_sparse(
-                            E, pitch, columns + start, x + start, indptr[row + 1] - start,
-                            <real>step, D + i * dim, dim, thread, n_threads)
-            if backward:
-                skm_barrier(state, n_threads)
-            eta += b * eta_change
-            position += b
-    # The other threads end with the same number.
-    if thread == 0:
-        embedding_scale[0] = s
-        if row_decays is not NULL:
-            decayed[decayed.shape[0] - 1] = decay
+# ------------------------------------------------------------------------- predictions
+cdef void predict(
+    real* A, Network net, double scale_, Rows rows, const real* row_factors, int64_t first_row,
+    int64_t last_row, int64_t batch_size, bint own_products, real* HT, real* flipped,
+    const real* zeros, real* out,
+) noexcept nogil:
+    cdef:
+        real* H = A + batch_size * (net.layers.total_width - net.width)
+        const real* U = <const real*>net.output
+        Dropout dropout
+        int64_t row = first_row, b, i, block, first, size
+        double factor
+    dropout.kept = NULL
+    dropout.n_units = 0
+    dropout.factor = 1
+    while row < last_row:
+        b = block_end(row, batch_size, last_row) - row
+        for i in range(b):
+            factor = scale_
+            if row_factors is not NULL:
+                factor *= row_factors[row - first_row + i]
+            document(
+                A + i * net.dim, net.dim, <const real*>net.embedding, net.pitch, &rows, row + i,
+                factor, zeros)
+        if net.layers.n_layers > 1:
+            hidden_forward(
+                A, batch_size, 0, b, <const real*>net.hidden, &net.layers, NULL, &dropout)
+        transpose(HT, batch_size, H, net.width, 0, b)
+        for block in range(n_blocks_of(net.n_labels)):
+            first = block * BLOCK
+            size = block_end(first, BLOCK, net.n_labels) - first
+            block_scores(
+                own_products, out + (row - first_row) * net.n_labels + first, net.n_labels,
+                U + first * net.width, HT, batch_size,
+                <const real*>net.intercept + first, b, size, net.width, flipped)
+        row += b
 
 
 def mlp_scores(
-    const real[:, ::1] embedding,
-    double embedding_scale,
-    const real[::1] hidden,
-    const real[:, ::1] output,
-    const real[::1] intercept,
-    const int64_t[::1] widths,
-    int activation,
-    const real[::1] data,
-    const column[::1] indices,
-    const int64_t[::1] indptr,
-    const real[::1] row_factor,
-    int64_t first_row,
-    int64_t last_row,
-    bint own_products,
-    real[:, ::1] layers,
-    real[:, ::1] transposed,
-    real[::1] flipped,
-    const real[::1] zeros,
-    real[:, ::1] out,
+    embedding, double embedding_scale, hidden, output, intercept, widths, int activation, data,
+    indices, indptr, row_factor, int64_t first_row, int64_t last_row, bint own_products, layers,
+    transposed, flipped, zeros, out,
 ):
+    """Fill out with the scores of the rows from first_row to last_row.
+
+    Arguments are those of `mlp_epoch`, but for room for so many rows as `layers` has:
+    their layers (batch_size, n_units), the last one transposed (width, batch_size),
+    LABEL_BLOCK * batch_size numbers; and zeros, as many as the embedding dimension.
+    """
     cdef:
-        int64_t batch_size = layers.shape[0]
-        int64_t n_layers = widths.shape[0]
-        int64_t dim = widths[0]
-        int64_t width = widths[n_layers - 1]
-        int64_t n_labels = out.shape[1]
-        int64_t n_blocks = (n_labels + _BLOCK - 1) // _BLOCK
-        int64_t row, b, i, block, first, size
-        real* A = &layers[0, 0]
-        real* H = A + batch_size * (layers.shape[1] - width)
-        real* HT = &transposed[0, 0]
-        const real* x = &data[0] if data.shape[0] else NULL
-        const column* columns = &indices[0] if indices.shape[0] else NULL
-        const int64_t* offsets = &indptr[0] if indptr.shape[0] else NULL
-        double factor
+        Network net = take_network(
+            embedding, hidden, output, intercept, widths, activation, False)
+        int type = net.type
+        Rows rows = take_rows(data, indices, indptr, net.n_features, type)
+        const void* row_factors = take(row_factor, b"row_factor", type, 1, False).data
+        Array room = take(layers, b"layers", type, 2, True)
+        void* HT = take(transposed, b"transposed", type, 2, True).data
+        void* flipped_ = take(flipped, b"flipped", type, 1, True).data
+        const void* zeros_ = take(zeros, b"zeros", type, 1, False).data
+        void* out_ = take(out, b"out", type, 2, True).data
     with nogil:
-        row = first_row
-        while row < last_row:
-            b = block_end(row, batch_size, last_row) - row
-            for i in range(b):
-                factor = embedding_scale
-                if row_factor.shape[0]:
-                    factor *= row_factor[row - first_row + i]
-                documents(
-                    A + i * dim, dim, &embedding[0, 0], embedding.shape[1],
-                    embedding.shape[0], x, columns, offsets, row + i, factor, &zeros[0])
-            if n_layers > 1:
-                hidden_forward(
-                    A, batch_size, 0, b, &hidden[0], &widths[0], n_layers, activation,
-                    <const uint8_t*>NULL, 0, 1.0)
-            transpose(HT, batch_size, H, width, 0, b)
-            for block in range(n_blocks):
-                first = block * _BLOCK
-                size = block_end(first, _BLOCK, n_labels) - first
-                block_scores(
-                    own_products, &out[row - first_row, first], n_labels, &output[first, 0],
-                    HT, batch_size, &intercept[first], b, size, width, &flipped[0])
-            row += b
+        if type == FLOAT32:
+            predict(
+                <float*>room.data, net, embedding_scale, rows, <const float*>row_factors,
+                first_row, last_row, room.shape[0], own_products, <float*>HT, <float*>flipped_,
+                <const float*>zeros_, <float*>out_)
+        else:
+            predict(
+                <double*>room.data, net, embedding_scale, rows, <const double*>row_factors,
+                first_row, last_row, room.shape[0], own_products, <double*>HT,
+                <double*>flipped_, <const double*>zeros_, <double*>out_)

@@ -6,11 +6,6 @@ ctypedef fused real:
     float
     double
 
-ctypedef fused column:
-    int32_t
-    int64_t
-
-
 cdef extern from "simd.h" nogil:
     void skm_prefetch(const void* p, int64_t n)
     void skm_exp_array_float(float* x, int64_t n)
@@ -106,41 +101,43 @@ cdef inline void squared_hinge(real* z, int64_t n, real* sum_) noexcept nogil:
         skm_squared_hinge_double(z, n, sum_)
 
 
+# Rows have their columns in int64 if wide, else in int32, and none if they are dense.
+
 cdef inline void forward(
-    real* z, int64_t n_labels, const real* W, int64_t stride,
-    const column* indices, const real* x, int64_t n, real scale_, const real* intercept,
+    real* z, int64_t n_labels, const real* W, int64_t stride, const void* columns, bint wide,
+    const real* x, int64_t n, real scale_, const real* intercept,
 ) noexcept nogil:
     if real is float:
-        if column is int32_t:
-            skm_forward_float_int32_t(
-                z, n_labels, W, stride, indices, x, n, scale_, intercept)
-        else:
+        if wide:
             skm_forward_float_int64_t(
-                z, n_labels, W, stride, indices, x, n, scale_, intercept)
-    else:
-        if column is int32_t:
-            skm_forward_double_int32_t(
-                z, n_labels, W, stride, indices, x, n, scale_, intercept)
+                z, n_labels, W, stride, <const int64_t*>columns, x, n, scale_, intercept)
         else:
+            skm_forward_float_int32_t(
+                z, n_labels, W, stride, <const int32_t*>columns, x, n, scale_, intercept)
+    else:
+        if wide:
             skm_forward_double_int64_t(
-                z, n_labels, W, stride, indices, x, n, scale_, intercept)
+                z, n_labels, W, stride, <const int64_t*>columns, x, n, scale_, intercept)
+        else:
+            skm_forward_double_int32_t(
+                z, n_labels, W, stride, <const int32_t*>columns, x, n, scale_, intercept)
 
 
 cdef inline void update(
-    real* W, int64_t stride, const column* indices, const real* x, int64_t n,
+    real* W, int64_t stride, const void* columns, bint wide, const real* x, int64_t n,
     real step, const real* g, int64_t n_labels,
 ) noexcept nogil:
     if real is float:
-        if column is int32_t:
-            skm_update_float_int32_t(
-                W, stride, indices, x, n, step, g, n_labels)
-        else:
+        if wide:
             skm_update_float_int64_t(
-                W, stride, indices, x, n, step, g, n_labels)
-    else:
-        if column is int32_t:
-            skm_update_double_int32_t(
-                W, stride, indices, x, n, step, g, n_labels)
+                W, stride, <const int64_t*>columns, x, n, step, g, n_labels)
         else:
+            skm_update_float_int32_t(
+                W, stride, <const int32_t*>columns, x, n, step, g, n_labels)
+    else:
+        if wide:
             skm_update_double_int64_t(
-                W, stride, indices, x, n, step, g, n_labels)
+                W, stride, <const int64_t*>columns, x, n, step, g, n_labels)
+        else:
+            skm_update_double_int32_t(
+                W, stride, <const int32_t*>columns, x, n, step, g, n_labels)

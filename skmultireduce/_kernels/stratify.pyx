@@ -33,13 +33,15 @@ in a fold from a fifth of its rows, averaged over 20 seeds, on bibtex, then on t
 
 from libc.stdint cimport int32_t, int64_t
 
+from skmultireduce._kernels.buffers cimport FLOAT64, INT32, INT64, Array, integers, take
+
 
 cdef inline void _unlink(
     int64_t label,
     int64_t count,
-    int32_t[::1] head,
-    int32_t[::1] after,
-    int32_t[::1] before,
+    int32_t* head,
+    int32_t* after,
+    int32_t* before,
 ) noexcept nogil:
     if before[label] >= 0:
         after[before[label]] = after[label]
@@ -52,9 +54,9 @@ cdef inline void _unlink(
 cdef inline void _push(
     int64_t label,
     int64_t count,
-    int32_t[::1] head,
-    int32_t[::1] after,
-    int32_t[::1] before,
+    int32_t* head,
+    int32_t* after,
+    int32_t* before,
 ) noexcept nogil:
     before[label] = -1
     after[label] = head[count]
@@ -63,20 +65,87 @@ cdef inline void _push(
     head[count] = <int32_t> label
 
 
-def assign_folds(
-    const int64_t[::1] row_indptr,
-    const int32_t[::1] row_labels,
-    const int64_t[::1] label_indptr,
-    const int64_t[::1] label_rows,
-    const double[::1] share,
+cdef void _assign(
+    const int64_t* row_indptr,
+    const int32_t* row_labels,
+    const int64_t* label_indptr,
+    const int64_t* label_rows,
+    const double* share,
     double size_weight,
-    int64_t[:, ::1] wanted,
-    int64_t[::1] room,
-    int32_t[::1] folds,
-    int64_t[::1] remaining,
-    int32_t[::1] head,
-    int32_t[::1] after,
-    int32_t[::1] before,
+    int64_t* wanted,
+    int64_t* room,
+    int32_t* folds,
+    int64_t* remaining,
+    int32_t* head,
+    int32_t* after,
+    int32_t* before,
+    int64_t n_rows,
+    int64_t n_labels,
+    int64_t n_folds,
+    int64_t n_buckets,
+) noexcept nogil:
+    cdef:
+        int64_t n_left = n_rows
+        int64_t label, other, row, fold, best, pair, position, cursor
+        double need, best_need
+        bint asked
+
+    for row in range(n_rows):
+        folds[row] = -1
+    for cursor in range(n_buckets):
+        head[cursor] = -1
+    # From the last label to the first: of labels with equally many rows the first one
+    # comes first.
+    for label in range(n_labels - 1, -1, -1):
+        remaining[label] = label_indptr[label + 1] - label_indptr[label]
+        _push(label, remaining[label], head, after, before)
+
+    cursor = 1
+    while cursor < n_buckets:
+        if head[cursor] < 0:
+            cursor += 1
+            continue
+        label = head[cursor]
+        for position in range(label_indptr[label], label_indptr[label + 1]):
+            row = label_rows[position]
+            if folds[row] >= 0:
+                continue
+            asked = False
+            for fold in range(n_folds):
+                asked |= room[fold] > 0 and wanted[label * n_folds + fold] > 0
+            best = -1
+            best_need = 0.0
+            for fold in range(n_folds):
+                if room[fold] == 0 or (asked and wanted[label * n_folds + fold] <= 0):
+                    continue
+                # Quotients, differences and an exact product (by a power of 2): where
+                # compilers may fuse products with sums, ties would else break in
+                # another way than the twin's.
+                need = size_weight * (room[fold] / <double> n_left - share[fold])
+                for pair in range(row_indptr[row], row_indptr[row + 1]):
+                    other = row_labels[pair]
+                    need += (
+                        wanted[other * n_folds + fold] / <double> remaining[other] - share[fold]
+                    )
+                if best < 0 or need > best_need:
+                    best = fold
+                    best_need = need
+            folds[row] = <int32_t> best
+            room[best] -= 1
+            n_left -= 1
+            for pair in range(row_indptr[row], row_indptr[row + 1]):
+                other = row_labels[pair]
+                wanted[other * n_folds + best] -= 1
+                _unlink(other, remaining[other], head, after, before)
+                remaining[other] -= 1
+                _push(other, remaining[other], head, after, before)
+                if 0 < remaining[other] < cursor:
+                    cursor = remaining[other]
+
+
+def assign_folds(
+    row_indptr, row_labels, label_indptr, label_rows, share, double size_weight, wanted, room,
+    folds, remaining, head, after, before,
 ):
     """Fill ``folds``; ``wanted`` and ``room`` count down, the last four are scratch.
 
@@ -87,62 +156,22 @@ def assign_folds(
     longer than the largest number of rows of a label.
     """
     cdef:
-        int64_t n_rows = folds.shape[0]
-        int64_t n_labels = label_indptr.shape[0] - 1
-        int64_t n_folds = room.shape[0]
-        int64_t n_buckets = head.shape[0]
-        int64_t n_left = n_rows
-        int64_t label, other, row, fold, best, pair, position, cursor
-        double need, best_need
-        bint asked
-
+        const int64_t* row_indptr_ = integers(row_indptr, b"row_indptr")
+        const int32_t* row_labels_ = <const int32_t*>take(
+            row_labels, b"row_labels", INT32, 1, False).data
+        Array bounds = take(label_indptr, b"label_indptr", INT64, 1, False)
+        const int64_t* label_rows_ = integers(label_rows, b"label_rows")
+        const double* share_ = <const double*>take(share, b"share", FLOAT64, 1, False).data
+        int64_t* wanted_ = <int64_t*>take(wanted, b"wanted", INT64, 2, True).data
+        Array rooms = take(room, b"room", INT64, 1, True)
+        Array rows = take(folds, b"folds", INT32, 1, True)
+        int64_t* remaining_ = <int64_t*>take(remaining, b"remaining", INT64, 1, True).data
+        Array buckets = take(head, b"head", INT32, 1, True)
+        int32_t* after_ = <int32_t*>take(after, b"after", INT32, 1, True).data
+        int32_t* before_ = <int32_t*>take(before, b"before", INT32, 1, True).data
     with nogil:
-        for row in range(n_rows):
-            folds[row] = -1
-        for cursor in range(n_buckets):
-            head[cursor] = -1
-        # From the last label to the first: of labels with equally many rows the first one
-        # comes first.
-        for label in range(n_labels - 1, -1, -1):
-            remaining[label] = label_indptr[label + 1] - label_indptr[label]
-            _push(label, remaining[label], head, after, before)
-
-        cursor = 1
-        while cursor < n_buckets:
-            if head[cursor] < 0:
-                cursor += 1
-                continue
-            label = head[cursor]
-            for position in range(label_indptr[label], label_indptr[label + 1]):
-                row = label_rows[position]
-                if folds[row] >= 0:
-                    continue
-                asked = False
-                for fold in range(n_folds):
-                    asked |= room[fold] > 0 and wanted[label, fold] > 0
-                best = -1
-                best_need = 0.0
-                for fold in range(n_folds):
-                    if room[fold] == 0 or (asked and wanted[label, fold] <= 0):
-                        continue
-                    # Quotients, differences and an exact product (by a power of 2): where
-                    # compilers may fuse products with sums, ties would else break in
-                    # another way than the twin's.
-                    need = size_weight * (room[fold] / <double> n_left - share[fold])
-                    for pair in range(row_indptr[row], row_indptr[row + 1]):
-                        other = row_labels[pair]
-                        need += wanted[other, fold] / <double> remaining[other] - share[fold]
-                    if best < 0 or need > best_need:
-                        best = fold
-                        best_need = need
-                folds[row] = <int32_t> best
-                room[best] -= 1
-                n_left -= 1
-                for pair in range(row_indptr[row], row_indptr[row + 1]):
-                    other = row_labels[pair]
-                    wanted[other, best] -= 1
-                    _unlink(other, remaining[other], head, after, before)
-                    remaining[other] -= 1
-                    _push(other, remaining[other], head, after, before)
-                    if 0 < remaining[other] < cursor:
-                        cursor = remaining[other]
+        _assign(
+            row_indptr_, row_labels_, <const int64_t*>bounds.data, label_rows_, share_,
+            size_weight, wanted_, <int64_t*>rooms.data, <int32_t*>rows.data, remaining_,
+            <int32_t*>buckets.data, after_, before_, rows.size, bounds.size - 1, rooms.size,
+            buckets.size)

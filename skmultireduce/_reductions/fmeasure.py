@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._data.rows import iter_row_blocks
+from .._data.blocks import iter_row_blocks
 
 __all__ = ["f_optimal_sets"]
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from .._data.label_sets import LabelSets, Target
-from .._data.naming import naming
+from .._data.label_sets import LabelSets
 from .draws import draw_labels
+from .table import BY_NAME, LOSSES, ONE_VS_REST, REDUCTIONS, Reduction, loss_of
 
 __all__ = [
     "ONE_VS_REST",
@@ -27,16 +27,10 @@ __all__ = [
     "SMOOTHNESS",
     "Targets",
     "kernel_loss",
-    "read_class_weight",
 ]
 
-SOFTMAX_REDUCTIONS = ("pick_one", "pick_all_normalized", "pick_all")
-ONE_VS_REST = ("one_vs_rest", "one_vs_rest_normalized")
-REDUCTIONS = SOFTMAX_REDUCTIONS + ONE_VS_REST
-
-# Largest curvature of each loss in the scores: of log-sum-exp, of log(1 + exp), of the
-# squared hinge.
-SMOOTHNESS = {"softmax": 0.5, "sigmoid": 0.25, "squared_hinge": 2.0}
+# Largest curvature of each loss in the scores.
+SMOOTHNESS = {loss.name: loss.smoothness for loss in LOSSES.values()}
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,8 @@ class Targets:
 
     Parameters
     ----------
-    reduction : str
-        One of `REDUCTIONS`.
+    reduction : Reduction
+        What a row shows of its labels.
     loss : {"softmax", "sigmoid", "squared_hinge"}
         Loss of the kernels.
     label_sets : LabelSets
@@ -64,7 +58,7 @@ class Targets:
         Sample weight of a row that counts as one.
     """
 
-    reduction: str
+    reduction: Reduction
     loss: str
     label_sets: LabelSets
     row_weight: np.ndarray
@@ -108,6 +102,7 @@ class Targets:
         -------
         targets : Targets
         """
+        form = BY_NAME[reduction]
         sizes = label_sets.sizes
         row_weight = np.empty(0)
         label_weight = np.empty(0)
@@ -120,23 +115,23 @@ class Targets:
         elif mean_weight != 1:
             row_weight = np.full(len(sizes), 1 / mean_weight)
         row_share = row_weight.copy() if len(row_weight) else np.ones(len(sizes))
-        if reduction in SOFTMAX_REDUCTIONS:
+        if form.softmax:
             row_share[sizes == 0] = 0
-        if reduction == "pick_all_normalized":
+        if form.divides:
             share = 1 / np.maximum(sizes, 1)
             row_weight = share * row_weight if len(row_weight) else share
         if class_weight is not None:
             label_weight = class_weight[label_sets.indices]
-        if label_sets.values is not None and reduction != "pick_one":
+        if label_sets.values is not None and not form.draws:
             values = label_sets.values
-            if reduction == "pick_all_normalized":
+            if form.divides:
                 # In proportion to the values, with the sum S that the row weight divides.
                 filled = np.flatnonzero(sizes)
                 total = np.add.reduceat(values, label_sets.indptr[filled])
                 values = values * np.repeat(sizes[filled] / total, sizes[filled])
             label_weight = values * label_weight if len(label_weight) else values
         return cls(
-            reduction,
+            form,
             kernel_loss(reduction, loss),
             label_sets,
             row_weight.astype(dtype),
@@ -149,7 +144,7 @@ class Targets:
     @property
     def softmax(self) -> bool:
         """Whether the reduction is one of the softmax ones."""
-        return self.loss == "softmax"
+        return self.reduction.softmax
 
     @property
     def n_targets(self) -> int:
@@ -160,7 +155,7 @@ class Targets:
     @property
     def soft_target(self) -> bool:
         """Whether a row's labels have the target 1/S instead of 1."""
-        return self.reduction == "one_vs_rest_normalized"
+        return self.reduction.soft_target
 
     def shown(
         self, *, seed: int, epoch: int, first_row: int = 0, label_sampling: str = "random"
@@ -173,7 +168,7 @@ class Targets:
             Ranges of positions in the label sets.
         """
         indptr = self.label_sets.indptr
-        if self.reduction != "pick_one":
+        if not self.reduction.draws:
             return indptr[:-1], indptr[1:]
         start = draw_labels(
             indptr,
@@ -214,7 +209,7 @@ class Targets:
         first = self.label_sets.indptr[filled]
         if self.softmax:
             total = np.zeros(len(sizes))
-            if self.reduction == "pick_one":
+            if self.reduction.draws:
                 total[filled] = 1
                 if len(self.label_weight):
                     total[filled] = np.maximum.reduceat(self.label_weight, first)
@@ -231,66 +226,4 @@ class Targets:
 
 def kernel_loss(reduction: str, loss: str) -> str:
     """Loss of the kernels, a key of `SMOOTHNESS`, for the estimators' two parameters."""
-    if reduction in SOFTMAX_REDUCTIONS:
-        return "softmax"
-    return "sigmoid" if loss == "log_loss" else "squared_hinge"
-
-
-def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> np.ndarray | None:
-    """Weights of the labels.
-
-    Parameters
-    ----------
-    class_weight : dict, "balanced", array-like of shape (n_labels,), or None
-        A dict maps labels (column numbers; classes for 1-D y) to weights, 1 for those that
-        it leaves out. ``"balanced"``: n_pairs / (n_labels * count of the label).
-    target : Target
-    counts : ndarray of shape (n_labels,)
-        Number of rows of each label.
-
-    Returns
-    -------
-    class_weight : ndarray of shape (n_labels,), float64, or None
-
-    Raises
-    ------
-    ValueError
-        For unknown labels, a wrong number of weights, negative or infinite weights.
-    """
-    if class_weight is None:
-        return None
-    n_labels = target.n_labels
-    if isinstance(class_weight, str):
-        present = counts > 0
-        weights = np.ones(n_labels)
-        weights[present] = counts.sum() / (present.sum() * counts[present])
-        return weights
-    if isinstance(class_weight, dict):
-        names = target.classes.tolist() if target.kind == "multiclass" else list(range(n_labels))
-        position = {name: k for k, name in enumerate(names)}
-        weights = np.ones(n_labels)
-        for name, weight in class_weight.items():
-            if name not in position:
-                # As in scikit-learn, a class that the data does not have is no error for
-                # 1-D y: folds may lack it.
-                if target.kind == "multiclass":
-                    continue
-                raise ValueError(
-                    f"class_weight has the label {name!r}, but labels are the column numbers "
-                    f"0 to {n_labels - 1} of y."
-                )
-            with naming("class_weight"):
-                weights[position[name]] = weight
-    else:
-        with naming("class_weight"):
-            weights = np.asarray(class_weight, dtype=np.float64)
-        if weights.shape != (n_labels,):
-            raise ValueError(
-                f"class_weight is an array of shape {weights.shape}; one weight for each of "
-                f"the {n_labels} labels is needed."
-            )
-    if not np.all(np.isfinite(weights)) or np.any(weights < 0) or not np.any(weights > 0):
-        raise ValueError(
-            "class_weight must hold finite non-negative weights, at least one of them positive."
-        )
-    return weights
+    return loss_of(reduction, loss).name

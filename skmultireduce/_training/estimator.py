@@ -27,24 +27,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._cutoff.counters import best_jaccard
+from .._data.blocks import iter_row_blocks, take_rows
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
-from .._data.rows import (
-    Rows,
-    iter_row_blocks,
-    read_sample_weight,
-    read_X,
-    take_rows,
-)
+from .._data.rows import Rows, read_X
 from .._data.stratify import stratified_holdout
+from .._data.weights import read_class_weight, read_sample_weight
 from .._kernels import linear as _kernel
 from .._reductions.draws import row_order
-from .._reductions.targets import (
-    ONE_VS_REST,
-    REDUCTIONS,
-    Targets,
-    read_class_weight,
-)
+from .._reductions.targets import ONE_VS_REST, REDUCTIONS, Targets
 from .._sklearn import CallbackSupportMixin, Interval, StrOptions, _fit_context
 from .._state import VersionedState
 from .schedule import (

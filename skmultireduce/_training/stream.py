@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from .._data.label_sets import LabelSets
-from .._data.rows import Rows, read_sample_weight
-from .._reductions.targets import ONE_VS_REST, Targets, kernel_loss, read_class_weight
+from .._data.rows import Rows
+from .._data.weights import read_class_weight, read_sample_weight
+from .._reductions.targets import ONE_VS_REST, Targets, kernel_loss
 from .._sklearn import CallbackContext, _fit_context
 from .schedule import Progress
 
