@@ -16,7 +16,7 @@ Rows are copied to a block of their own, times s_i over the block's first s, by 
 any type and layout: no second copy of it is needed.
 """
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from skmultireduce._kernels.buffers cimport (
@@ -36,7 +36,6 @@ from skmultireduce._kernels.output_layer cimport Batch, binary_rows, softmax_row
 from skmultireduce._kernels.panels cimport Panel, Rates, take_panel
 from skmultireduce._kernels.products cimport NO_TRANS, TRANS, gemm, multiply, transpose
 from skmultireduce._kernels.shares cimport (
-    BLOCK,
     Share,
     block_end,
     meet,
