@@ -26,8 +26,8 @@ from dask import delayed
 from distributed import Client, LocalCluster
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce._cutoff import best_jaccard
-from skmultireduce._label_sets import read_labels
+from skmultireduce._cutoff.counters import best_jaccard
+from skmultireduce._data.label_sets import read_labels
 from skmultireduce.dask import DaskMultiLabelSGDClassifier, DaskThresholdedMultiLabel
 
 REDUCTIONS = ("pick_one", "one_vs_rest")

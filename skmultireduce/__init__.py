@@ -1,12 +1,11 @@
 """Multi-label classification by reduction to multi-class classification."""
 
-from skmultireduce.diagnosis import diagnose
-from skmultireduce.linear import MultiLabelSGDClassifier
-from skmultireduce.neural import MultiLabelMLPClassifier
-from skmultireduce.reduction import MultiClassReduction
-from skmultireduce.threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
-
-__version__ = "0.1.0"
+from ._version import __version__
+from .diagnosis import diagnose
+from .linear import MultiLabelSGDClassifier
+from .neural import MultiLabelMLPClassifier
+from .reduction import MultiClassReduction
+from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
 __all__ = [
     "FixedThresholdMultiLabel",

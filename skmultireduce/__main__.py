@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.callback import ProgressBar
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
 
-from skmultireduce._targets import ONE_VS_REST, REDUCTIONS
-from skmultireduce.datasets import load_python_imports, read_fasttext
-from skmultireduce.linear import MultiLabelSGDClassifier
-from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
-from skmultireduce.plotting import ThresholdCurveDisplay
-from skmultireduce.threshold import ThresholdedMultiLabel
+from ._reductions.targets import ONE_VS_REST, REDUCTIONS
+from ._sklearn import ProgressBar
+from .datasets import load_python_imports, read_fasttext
+from .linear import MultiLabelSGDClassifier
+from .metrics import precision_at_k_score, recall_at_k_score
+from .plotting import ThresholdCurveDisplay
+from .threshold import ThresholdedMultiLabel
 
 N_SHOWN = 5
 
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     model = ThresholdedMultiLabel(
         classifier, strategy=options.strategy, random_state=options.seed, n_jobs=options.jobs
     )
-    if importlib.util.find_spec("rich") is not None and sys.stderr.isatty():
+    if ProgressBar and importlib.util.find_spec("rich") is not None and sys.stderr.isatty():
         model.set_callbacks(ProgressBar())
     begin = time.perf_counter()
     model.fit(X, train.target)

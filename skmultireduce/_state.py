@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
 from typing import Any
 
+from ._data import label_sets
+from ._version import __version__
+
 __all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "restores_on_error"]
 
+# Pickles of release 0.1.0 name their classes by the modules of that release.
+sys.modules.setdefault("skmultireduce._label_sets", label_sets)
+
 # Raised when fitted attributes change so that older releases cannot use them.
-STATE_VERSION = 1
-
-
-def _package_version() -> str:
-    # Late: the package's own module imports the estimators.
-    from skmultireduce import __version__
-
-    return __version__
+STATE_VERSION = 2
 
 
 class VersionedState:
@@ -34,7 +34,7 @@ class VersionedState:
             state.pop(name, None)
         return {
             **state,
-            "_skmultireduce_version": _package_version(),
+            "_skmultireduce_version": __version__,
             "_skmultireduce_state": STATE_VERSION,
         }
 
@@ -46,7 +46,7 @@ class VersionedState:
         if not isinstance(form, int) or not 1 <= form <= STATE_VERSION:
             raise ValueError(
                 f"This {name} was pickled by skmultireduce {written_by}, whose form of the state "
-                f"({form}) skmultireduce {_package_version()} does not know (it knows 1 to "
+                f"({form}) skmultireduce {__version__} does not know (it knows 1 to "
                 f"{STATE_VERSION}). Install skmultireduce {written_by} or later, or fit the "
                 "estimator again."
             )
@@ -54,7 +54,14 @@ class VersionedState:
         for parameter in signature(type(self)).parameters.values():
             if parameter.default is not parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
+        if form == 1:
+            state = self._from_form_1(state)
         super().__setstate__(state)
+
+    @classmethod
+    def _from_form_1(cls, state: dict[str, Any]) -> dict[str, Any]:
+        """State that release 0.1.0 has written, in the present form."""
+        return state
 
 
 def forgets_on_error(fit: Callable) -> Callable:

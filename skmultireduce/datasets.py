@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ._block_readers import FastTextBlocks, ParquetBlocks, SVMLightBlocks
-from ._fasttext_format import iter_fasttext, read_fasttext
-from ._label_set_laws import make_label_sets
-from ._python_imports import load_python_imports
+from ._datasets.fasttext import FastTextBlocks, iter_fasttext, read_fasttext
+from ._datasets.label_set_laws import make_label_sets
+from ._datasets.parquet import ParquetBlocks
+from ._datasets.python_imports import load_python_imports
+from ._datasets.svmlight import SVMLightBlocks
 
 __all__ = [
     "FastTextBlocks",

@@ -12,13 +12,13 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._cutoff import best_jaccard
-from ._label_sets import LabelSets, read_labels
-from ._sparse import check_sparse
-from ._validation import indexable_rows
+from ._cutoff.counters import best_jaccard
+from ._data.blocks import indexable_rows
+from ._data.label_sets import LabelSets, read_labels
+from ._data.sparse import check_sparse
+from ._sklearn import _safe_indexing
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -39,15 +39,16 @@ class Diagnosis:
     relative_sd_size : float
         sd(S) / E[S].
     relative_deviation : float
-        min over c of E[abs(S - c); S >= 1] / E[S], at most `relative_sd_size`; 0 if all
-        rows with labels have the same number of them.
+        min over c of E[abs(S - c)] / E[S] over all rows, those without labels too, as the
+        softmax leaves them out (2.3); at most `relative_sd_size` and 1, and 0 if all rows
+        have the same number of labels.
     jaccard_regret_bound : float
         What one cutoff on the softmax of ``"pick_one"`` can lose against the best rule, in
         micro-averaged Jaccard: at most (1 + J) * `relative_deviation` (4.6d), given here
-        for J = 1, and at most 1.
+        for J = 1, and at most 1, which says nothing.
     precision_regret_bound : float
         What ranking by that softmax can lose in precision at 1 (divide by k for precision
-        at k), at most E[abs(S - median(S))] over rows with labels (3.3b), and at most 1.
+        at k): E[abs(S - median(S))] over rows with labels (3.3b). From k on it says nothing.
     harmonic_mean_sizes : ndarray of shape (n_labels,)
         Harmonic mean of S over the rows of each label, NaN for labels without rows (1.5).
         Where they differ, ``"pick_one"`` shows labels in other shares than the data.
@@ -58,17 +59,29 @@ class Diagnosis:
         rows and labels (4.6); from a model with ``size_model="joint"``.
     sigma_regret_bound : float or None
         `jaccard_regret_bound` with the spread of sigma in place of that of S, of which it
-        is a part; an estimate, as far as the model is right.
+        is a part; an estimate, as far as the model is right. It holds for the softmax with
+        the same `unlabeled` as the model.
     jaccard, threshold : float or None
         Largest micro-averaged Jaccard index that one cutoff on the model's scores reaches
         on these rows, and that cutoff.
+    jaccard_ratio_bound : float or None
+        Least share of the best micro-averaged Jaccard index that one cutoff on the softmax
+        of ``"pick_one"`` keeps (4.12), from the sizes of all rows, with `jaccard` for the
+        best one; a better model can only raise it. In [0, 1].
+    sigma_ratio_bound : float or None
+        The same by the spread of sigma; an estimate as `sigma_regret_bound` is, and the
+        sharpest of the bounds.
+    pick_jaccard : float or None
+        What one cutoff on the law of the pick of the same model reaches on these rows, for
+        ``size_model="joint"``: `jaccard` less this is the measured loss, which the bounds
+        are to be compared with. None too if the model leaves out rows without labels.
     max_kept : int or None
         Largest set that this cutoff can keep, for scores that sum to at most 1 (4.10).
     share_beyond_cutoff : float or None
         Share of rows with more labels than that, which cannot be recovered.
     recommendations : dict
         For ``"recall_at_k"``, ``"precision_at_k"``, ``"jaccard_micro"`` and
-        ``"f1_samples"`` a sentence.
+        ``"f1_samples"`` a sentence; where rows have no label, one for ``"unlabeled"`` too.
     """
 
     n_rows: int
@@ -86,6 +99,9 @@ class Diagnosis:
     sigma_regret_bound: float | None = None
     jaccard: float | None = None
     threshold: float | None = None
+    jaccard_ratio_bound: float | None = None
+    sigma_ratio_bound: float | None = None
+    pick_jaccard: float | None = None
     max_kept: int | None = None
     share_beyond_cutoff: float | None = None
     recommendations: dict[str, str] = field(default_factory=dict)
@@ -97,8 +113,8 @@ class Diagnosis:
             ("rows without labels", f"{self.n_unlabeled}"),
             ("labels a row, mean and sd", f"{self.mean_size:.3g}, {self.sd_size:.3g}"),
             ("sd / mean", f"{self.relative_sd_size:.3g}"),
-            ("bound on what one cutoff loses, micro Jaccard", f"{self.jaccard_regret_bound:.3g}"),
-            ("bound on what the ranking loses, precision@1", f"{self.precision_regret_bound:.3g}"),
+            ("one cutoff on the softmax, micro Jaccard: loses at most", self._regret()),
+            ("ranking by the softmax, precision@1: loses at most", self._precision()),
             (
                 "harmonic mean sizes of labels, largest / smallest",
                 f"{np.nanmax(self.harmonic_mean_sizes):.3g} / "
@@ -107,13 +123,20 @@ class Diagnosis:
         ]
         if self.sigma_quantiles is not None:
             low, middle, high = self.sigma_quantiles
-            lines += [
-                ("sigma, 5 %, 50 %, 95 %", f"{low:.3g}, {middle:.3g}, {high:.3g}"),
-                ("the first bound, by sigma", f"{self.sigma_regret_bound:.3g}"),
-            ]
+            lines.append(("sigma, 5 %, 50 %, 95 %", f"{low:.3g}, {middle:.3g}, {high:.3g}"))
         if self.jaccard is not None:
+            lines += [
+                (
+                    "micro Jaccard at the best cutoff",
+                    f"{self.jaccard:.3g} at {self.threshold:.3g}",
+                ),
+                ("one cutoff on the softmax keeps at least", f"{self.jaccard_ratio_bound:.1%}"),
+            ]
+        if self.sigma_ratio_bound is not None:
+            lines.append(("the same, by sigma", f"{self.sigma_ratio_bound:.1%}"))
+        if self.pick_jaccard is not None:
             lines.append(
-                ("micro Jaccard at the best cutoff", f"{self.jaccard:.3g} at {self.threshold:.3g}")
+                ("its micro Jaccard on these rows", f"{self.pick_jaccard:.3g} at its best cutoff")
             )
         if self.max_kept is not None:
             lines.append(
@@ -123,6 +146,16 @@ class Diagnosis:
                 )
             )
         return lines
+
+    def _regret(self) -> str:
+        """The bound 4.6d, as far as it says something."""
+        best = 1.0 if self.jaccard is None else self.jaccard
+        bound = (1 + best) * self.relative_deviation
+        return "no guarantee" if bound >= best else f"{bound:.3g}"
+
+    def _precision(self) -> str:
+        bound = self.precision_regret_bound
+        return "no guarantee" if bound >= 1 else f"{bound:.3g}"
 
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
@@ -194,13 +227,45 @@ def diagnose(estimator: Any, X: Any, y: Any, *, cv: Any = 3) -> Diagnosis:
             )
         check_consistent_length(X, np.empty((sets.n_rows, 0)))
         found |= _from_scores(estimator, X, y, sets, sizes, cv)
-    return Diagnosis(**found, recommendations=_recommend(found))
+    learns_empty = getattr(estimator, "unlabeled", "drop") == "none"
+    return Diagnosis(**found, recommendations=_recommend(found, learns_empty))
+
+
+class _Spread:
+    """How far values scatter about c, for every c: the quantities of 4.6d and 4.12.
+
+    Parameters
+    ----------
+    values, weights : ndarray of shape (n,)
+        Sizes of rows, or sigma of (row, label) pairs with the probabilities of the picks.
+    scale : float
+        What the sums are divided by: the sum of all sizes.
+    """
+
+    def __init__(self, values: np.ndarray, weights: np.ndarray, scale: float) -> None:
+        order = np.argsort(values)
+        c, weights = values[order], weights[order]
+        mass, moment = np.cumsum(weights), np.cumsum(weights * c)
+        # Both are piecewise linear in c, so the best c is one of the values.
+        self.over = np.maximum(0, (c * mass - moment) / scale)
+        self.under = np.maximum(0, (moment[-1] - moment - c * (mass[-1] - mass)) / scale)
+
+    def deviation(self) -> float:
+        """Least mean absolute deviation; c = 0, which predicts nothing, has 1."""
+        return float(min(1.0, np.min(self.over + self.under)))
+
+    def ratio(self, jaccard: float) -> float:
+        """The largest (theta - under) / (theta + over) for theta = J / (1 + J)."""
+        theta = jaccard / (1 + jaccard)
+        return float(np.clip(np.max((theta - self.under) / (theta + self.over)), 0, 1))
 
 
 def _from_labels(sets: LabelSets, sizes: np.ndarray) -> dict[str, Any]:
     mean = sizes.mean()
+    spread = _Spread(sizes, np.ones_like(sizes), sizes.sum())
+    # The median of the rows with labels minimises the mean absolute deviation over them;
+    # rows without labels have no precision to lose.
     filled = sizes[sizes > 0]
-    # The median of the rows with labels minimises the mean absolute deviation over them.
     deviation = float(np.abs(filled - np.median(filled)).sum() / len(sizes))
     with np.errstate(divide="ignore"):
         shares = np.where(sizes > 0, 1 / sizes, 0.0)
@@ -213,9 +278,9 @@ def _from_labels(sets: LabelSets, sizes: np.ndarray) -> dict[str, Any]:
         "mean_size": float(mean),
         "sd_size": float(sizes.std()),
         "relative_sd_size": float(sizes.std() / mean),
-        "relative_deviation": float(deviation / mean),
-        "jaccard_regret_bound": float(min(1.0, 2 * deviation / mean)),
-        "precision_regret_bound": min(1.0, deviation),
+        "relative_deviation": spread.deviation(),
+        "jaccard_regret_bound": min(1.0, 2 * spread.deviation()),
+        "precision_regret_bound": deviation,
         "harmonic_mean_sizes": harmonic,
         "harmonic_ratio": float(np.nanmax(harmonic) / np.nanmin(harmonic)),
     }
@@ -239,7 +304,7 @@ def _from_scores(
             model = clone(estimator)
             model.fit(_safe_indexing(X_rows, train), y_rows[train])
             parts.append((model, test))
-    scores, sigma, weights, rows = [], [], [], []
+    scores, picks, sigma, rows = [], [], [], []
     for model, test in parts:
         X_test = X if model is estimator else _safe_indexing(X_rows, test)
         proba = model.predict_proba(X_test)
@@ -256,37 +321,60 @@ def _from_scores(
             label, size = model.pairs_.T
             picked = delta / model.sizes_[size]
             starts = np.flatnonzero(np.diff(label, prepend=-1))
-            q = np.add.reduceat(picked, starts, axis=1)
-            m = np.add.reduceat(delta, starts, axis=1)
-            sigma.append(np.divide(m, q, out=np.ones_like(m), where=q > 0).ravel())
-            weights.append(q.ravel())
+            q, m = np.zeros((2, len(test), sets.n_labels))
+            q[:, label[starts]] = np.add.reduceat(picked, starts, axis=1)
+            m[:, label[starts]] = np.add.reduceat(delta, starts, axis=1)
+            sigma.append(np.divide(m, q, out=np.ones_like(m), where=q > 0))
+            picks.append(q)
     rows = np.concatenate(rows)
     scores = np.concatenate(scores)
-    threshold, jaccard = best_jaccard(sets.take(rows), scores)
-    found = {"jaccard": jaccard, "threshold": threshold}
+    sets, sizes = sets.take(rows), sizes[rows]
+    threshold, jaccard = best_jaccard(sets, scores)
+    spread = _Spread(sizes, np.ones_like(sizes), sizes.sum())
+    found = {
+        "jaccard": jaccard,
+        "threshold": threshold,
+        "jaccard_ratio_bound": spread.ratio(jaccard),
+    }
     if scores.sum(axis=1).max() <= 1 + 1e-3 and threshold > 0:
         kept = int(min(np.ceil(1 / threshold) - 1, sets.n_labels))
         found["max_kept"] = kept
-        found["share_beyond_cutoff"] = float(np.mean(sizes[rows] > kept))
+        found["share_beyond_cutoff"] = float(np.mean(sizes > kept))
     if sigma:
-        found |= _from_sigma(np.concatenate(sigma), np.concatenate(weights), scores)
+        sigma, picks = np.concatenate(sigma), np.concatenate(picks)
+        drops = estimator.unlabeled == "drop"
+        if not drops or sizes.all():  # else the model has no marginals to compare with
+            found["pick_jaccard"] = best_jaccard(sets, picks)[1]
+        found |= _from_sigma(sigma, picks, sizes, drops, jaccard)
     return found
 
 
-def _from_sigma(sigma: np.ndarray, weights: np.ndarray, marginals: np.ndarray) -> dict[str, Any]:
-    """Spread of sigma, and the sum of q * abs(sigma - c) of the proof of 4.6d."""
-    order = np.argsort(sigma)
-    share = np.cumsum(weights[order])
+def _from_sigma(
+    sigma: np.ndarray, picks: np.ndarray, sizes: np.ndarray, drops: bool, jaccard: float
+) -> dict[str, Any]:
+    """Spread of sigma, and the sum of q * abs(sigma - c) of the proofs of 4.6d and 4.12.
+
+    A softmax without rows that have no label gives each row the mass 1. Its share over the
+    rows with labels estimates q; the rest is c for each row without, as if sigma were 0.
+    """
+    n_empty = 0
+    if drops:
+        filled = sizes > 0
+        sigma, picks, n_empty = sigma[filled], picks[filled], np.count_nonzero(~filled)
+    values, weights = np.append(sigma.ravel(), 0.0), np.append(picks.ravel(), n_empty)
+    spread = _Spread(values, weights, sizes.sum())
+    order = np.argsort(sigma, axis=None)
+    share = np.cumsum(picks.ravel()[order])
     share /= share[-1]
-    at = np.minimum(np.searchsorted(share, [0.05, 0.5, 0.95]), len(sigma) - 1)
-    quantiles = sigma[order][at]
-    spread = float(weights @ np.abs(sigma - quantiles[1]) / marginals.sum())
-    return {"sigma_quantiles": quantiles, "sigma_regret_bound": min(1.0, 2 * spread)}
+    at = np.minimum(np.searchsorted(share, [0.05, 0.5, 0.95]), sigma.size - 1)
+    return {
+        "sigma_quantiles": sigma.ravel()[order][at],
+        "sigma_regret_bound": min(1.0, 2 * spread.deviation()),
+        "sigma_ratio_bound": spread.ratio(jaccard),
+    }
 
 
-def _recommend(found: dict[str, Any]) -> dict[str, str]:
-    bound = found["jaccard_regret_bound"]
-    sharper = found.get("sigma_regret_bound")
+def _recommend(found: dict[str, Any], learns_empty: bool) -> dict[str, str]:
     precision = found["precision_regret_bound"]
     advice = {
         "recall_at_k": "reduction='pick_one' or 'pick_all_normalized': their ranking is optimal "
@@ -299,29 +387,56 @@ def _recommend(found: dict[str, Any]) -> dict[str, str]:
     else:
         advice["precision_at_k"] = (
             "reduction='pick_all', or one-vs-rest: they rank by marginals. The guarantee for "
-            f"'pick_one' and 'pick_all_normalized' allows a loss of {precision:.2g} / k."
+            f"'pick_one' and 'pick_all_normalized' allows a loss of {precision:.2g} / k"
+            + (f", which is none for k up to {int(precision)}." if precision >= 1 else ".")
         )
-    if bound <= _SAFE:
-        advice["jaccard_micro"] = (
-            f"One cutoff on the plain softmax is safe: it loses at most {bound:.2g}."
-        )
-    elif sharper is not None and sharper <= _SAFE:
-        advice["jaccard_micro"] = (
-            "One cutoff on the plain softmax is safe if the model of sizes is right: it then "
-            f"loses at most {sharper:.2g}."
-        )
-    else:
-        advice["jaccard_micro"] = (
-            "One cutoff on marginals: size_model='expected' or 'joint', or one-vs-rest. The "
-            f"guarantee for the plain softmax allows a loss of {bound:.2g}."
-        )
-    if found["relative_deviation"] == 0 and found["n_unlabeled"] == 0:
-        advice["f1_samples"] = (
-            f"The {found['mean_size']:.0f} labels ranked first: all rows have as many."
-        )
-    else:
-        advice["f1_samples"] = (
-            "size_model='joint' (with few rows for each label 'expected') and decision='f1': "
-            "the best set depends on how many labels the row has."
+    advice["jaccard_micro"] = _advise_jaccard(found, learns_empty)
+    advice["f1_samples"] = (
+        "size_model='joint' (with few rows for each label 'expected') and decision='f1': the "
+        "best set depends on how sure its labels are, even where all rows have as many."
+    )
+    if found["n_unlabeled"]:
+        advice["unlabeled"] = (
+            f"{found['n_unlabeled'] / found['n_rows']:.2g} of the rows have no label. A softmax "
+            "leaves them out and scores them as if they had one: one-vs-rest learns from them, "
+            "and so does MultiClassReduction(unlabeled='none')."
         )
     return advice
+
+
+def _advise_jaccard(found: dict[str, Any], learns_empty: bool) -> str:
+    """Whether one cutoff on the softmax is safe, by the first bound that tells so."""
+    plain = "the plain softmax"
+    # What sigma and the measured loss are about: the softmax that the model is built on.
+    same = f"{plain} with unlabeled='none'" if learns_empty and found["n_unlabeled"] else plain
+    bound, sharper = found["jaccard_regret_bound"], found.get("sigma_regret_bound", 1.0)
+    ratio, sharpest = found.get("jaccard_ratio_bound", 0.0), found.get("sigma_ratio_bound", 0.0)
+    if bound <= _SAFE:
+        return f"One cutoff on {plain} is safe: it loses at most {bound:.2g}."
+    if ratio >= 1 - _SAFE:
+        return (
+            f"One cutoff on {plain} is safe: it keeps at least {ratio:.1%} of the best Jaccard "
+            "index."
+        )
+    if sharper <= _SAFE or sharpest >= 1 - _SAFE:
+        return (
+            f"One cutoff on {same} is safe if the model of sizes is right: it then loses at most "
+            f"{sharper:.2g} and keeps at least {sharpest:.1%} of the best Jaccard index."
+        )
+    if found["n_unlabeled"]:
+        remedy = "one-vs-rest, or MultiClassReduction(size_model='joint', unlabeled='none')"
+    else:
+        remedy = "size_model='expected' or 'joint', or one-vs-rest"
+    advice = f"One cutoff on marginals: {remedy}."
+    best = found.get("jaccard", 1.0)
+    if (1 + best) * found["relative_deviation"] >= best:
+        advice += f" There is no guarantee for {plain}"
+    else:
+        advice += f" The guarantee for {plain} allows a loss of {bound:.2g}"
+    if ratio:
+        advice += f" but to keep {ratio:.1%} of the best Jaccard index"
+    if sharpest:
+        advice += f", by the model of sizes {sharpest:.1%} for {same}"
+    if "pick_jaccard" in found:
+        advice += f"; {same} reaches {found['pick_jaccard']:.3g} of {best:.3g} on these rows"
+    return advice + "."

@@ -14,12 +14,11 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, NuSVC
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from ._naming import naming
-from ._sparse import check_sparse
+from ._data.naming import naming
+from ._data.sparse import check_sparse
+from ._sklearn import Interval, StrOptions, _num_samples, check_matplotlib_support, validate_params
 
 __all__ = ["Contribution", "FeatureWeight", "TopFeaturesDisplay", "explain_row", "top_features"]
 

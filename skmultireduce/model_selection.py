@@ -30,9 +30,9 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import check_random_state, indexable
 
-from skmultireduce._label_sets import LabelSets, read_labels
-from skmultireduce._sparse import check_sparse
-from skmultireduce._stratify import assign_folds
+from ._data.label_sets import LabelSets, read_labels
+from ._data.sparse import check_sparse
+from ._data.stratify import assign_folds
 
 __all__ = ["MultilabelStratifiedKFold", "MultilabelStratifiedShuffleSplit"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from ._targets import ONE_VS_REST
+from ._reductions.targets import ONE_VS_REST
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from ._cutoff import Pool, ScoreMap, curve, evaluate, search
-from ._label_sets import read_labels
-from ._validation import indexable_rows
+from ._cutoff.counters import Pool, ScoreMap, curve, evaluate, search
+from ._data.blocks import indexable_rows
+from ._data.label_sets import read_labels
+from ._sklearn import check_matplotlib_support
 from .metrics import _score_pool
 from .threshold import ThresholdedMultiLabel, _score_blocks
 

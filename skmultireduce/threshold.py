@@ -11,38 +11,22 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    _fit_context,
-    clone,
-)
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import f1_score, get_scorer, get_scorer_names, jaccard_score
-from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils._repr_html.estimator import _VisualBlock
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    _raise_for_params,
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import (
-    _check_method_params,
-    _num_samples,
-    check_is_fitted,
-    indexable,
-)
+from sklearn.utils.validation import check_is_fitted, indexable
 
-from ._cutoff import (
+from ._cutoff.counters import (
     InfeasibleError,
     Pool,
     ScoreMap,
@@ -52,11 +36,27 @@ from ._cutoff import (
     search_labels,
     search_quantiles,
 )
-from ._label_sets import LabelSets, Target, read_labels
-from ._naming import naming
-from ._sparse import check_sparse
+from ._data.blocks import indexable_rows, iter_row_blocks
+from ._data.label_sets import LabelSets, Target, read_labels
+from ._data.naming import naming
+from ._data.sparse import check_sparse
+from ._data.weights import read_sample_weight
+from ._sklearn import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    _BaseScorer,
+    _check_method_params,
+    _fit_context,
+    _num_samples,
+    _raise_for_params,
+    _safe_indexing,
+    _VisualBlock,
+    with_callbacks,
+)
 from ._state import VersionedState, forgets_on_error
-from ._validation import indexable_rows, iter_row_blocks, read_sample_weight
 
 __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
 

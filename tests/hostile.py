@@ -294,6 +294,9 @@ SAME += [
     Case("pandas", _frame("pandas"), "same", "pandas"),
     Case("pandas nullable", _frame("pandas", "Float64"), "same", "pandas"),
     Case("polars", _frame("polars"), "same", "polars"),
+    Case("pandas arrow-backed", _frame("pandas", "double[pyarrow]"), "same", "pyarrow"),
+    Case("pandas categories", lambda a: _frame("pandas")(a).astype("category"), "same", "pandas"),
+    Case("pyarrow table", lambda a: _table(a, "pyarrow"), "same", "pyarrow"),
 ]
 
 _CORRUPT = {
@@ -359,6 +362,138 @@ def _either(cases: dict) -> list[Case]:
     return [Case(name, change, "either") for name, change in cases.items()]
 
 
+# What people have in place of an indicator: the error has code that makes one.
+LABELS = np.array(["a", "b", "c", "d"])
+
+
+def names_of(array: np.ndarray) -> list[list[str]]:
+    """The label list of each row."""
+    return [LABELS[row != 0].tolist() for row in array]
+
+
+def _objects(rows: list) -> np.ndarray:
+    out = np.empty(len(rows), dtype=object)
+    out[:] = rows
+    return out
+
+
+def _series(rows: list, kind: str = "pandas") -> Any:
+    if kind == "polars":
+        import polars
+
+        return polars.Series(rows)
+    if kind == "pyarrow":
+        import pyarrow
+
+        return pyarrow.array(rows)
+    import pandas
+
+    if kind == "arrow-backed":
+        import pyarrow
+
+        return pandas.Series(rows, dtype=pandas.ArrowDtype(pyarrow.list_(pyarrow.string())))
+    return pandas.Series(_objects(rows), index=np.arange(len(rows)) + 7)
+
+
+def _table(array: np.ndarray, kind: str) -> Any:
+    if kind == "pyarrow":
+        import pyarrow
+
+        return pyarrow.table({f"c{i}": array[:, i] for i in range(array.shape[1])})
+    return _frame(kind)(array)
+
+
+def _padded(array: np.ndarray, names: Any, fill: Any) -> np.ndarray:
+    """One column for the first label, one for the second, and so on."""
+    rows = [[names[k] for k in np.flatnonzero(row)] for row in array]
+    width = max(map(len, rows))
+    return np.array([[*row, *[fill] * (width - len(row))] for row in rows], dtype=object)
+
+
+def _nullable(array: np.ndarray) -> Any:
+    import pandas
+
+    frame = pandas.DataFrame(array).astype("Int64")
+    return frame.mask(frame == 0)
+
+
+def _with_id(array: np.ndarray, ids: Any) -> np.ndarray:
+    return np.column_stack([np.asarray(ids), array])
+
+
+LABEL_LISTS = {
+    "lists": names_of,
+    "tuples": lambda a: [tuple(row) for row in names_of(a)],
+    "tuple of sets": lambda a: tuple(set(row) for row in names_of(a)),
+    "frozen sets": lambda a: [frozenset(row) for row in names_of(a)],
+    "lists with rows that have no value": lambda a: [row or None for row in names_of(a * 1)],
+    "lists with gaps": lambda a: [[*row, None] for row in names_of(a)],
+    "object array of lists": lambda a: _objects(names_of(a)),
+    "object column of lists": lambda a: _objects(names_of(a))[:, None],
+    "object array of arrays": lambda a: _objects([np.array(row) for row in names_of(a)]),
+    "dicts": lambda a: [dict.fromkeys(row, 1) for row in names_of(a)],
+    "lists of numbers": lambda a: [np.flatnonzero(row).tolist() for row in a],
+    "pandas: lists": lambda a: _series(names_of(a)),
+    "pandas: sets": lambda a: _series([set(row) for row in names_of(a)]),
+    "pandas: arrays": lambda a: _series([np.array(row) for row in names_of(a)]),
+    "pandas: frame of lists": lambda a: _series(names_of(a)).to_frame(),
+    "pandas: arrow lists": lambda a: _series(names_of(a), "arrow-backed"),
+    "polars: lists": lambda a: _series(names_of(a), "polars"),
+    "polars: frame of lists": lambda a: _series(names_of(a), "polars").to_frame(),
+    "pyarrow: lists": lambda a: _series(names_of(a), "pyarrow"),
+    "strings with ;": lambda a: np.array([";".join(row) for row in names_of(a)]),
+    "strings with |": lambda a: [" | ".join(row) for row in names_of(a)],
+    "strings with commas": lambda a: _series([", ".join(row) for row in names_of(a)]),
+    "strings with blanks": lambda a: _series([" ".join(row) for row in names_of(a)], "polars"),
+    "lists as strings": lambda a: [str(row) for row in names_of(a)],
+    "lists as JSON": lambda a: _series([str(row).replace("'", '"') for row in names_of(a)]),
+    "names filled up with ''": lambda a: _padded(a, LABELS, "").astype(str),
+    "names filled up with None": lambda a: _table(_padded(a, LABELS, None), "pandas"),
+    "names filled up with NaN": lambda a: _padded(a, LABELS, np.nan),
+    "numbers filled up with 0": lambda a: _padded(a, range(1, 5), 0).astype(int),
+    "numbers filled up with -1": lambda a: _padded(a, range(4), -1).astype(np.int16).tolist(),
+    "numbers filled up with NaN": lambda a: _padded(a, range(1, 5), np.nan).astype(float),
+    "numbers filled up with NA": lambda a: _table(
+        _padded(a, range(1, 5), np.nan).astype(float), "pandas"
+    ).astype("Int64"),
+    "float numbers filled up with 0": lambda a: _padded(a, range(1, 5), 0).astype(np.float32),
+    "numbers in polars": lambda a: _table(_padded(a, range(1, 5), 0).astype(int), "polars"),
+    "numbers in objects": lambda a: _padded(a, range(1, 5), 0),
+}
+
+SPELLINGS = {
+    "TRUE and FALSE": lambda a: np.where(a, "TRUE", "FALSE"),
+    "categories TRUE and FALSE": lambda a: _table(np.where(a, "TRUE", "FALSE"), "pandas").astype(
+        "category"
+    ),
+    "polars true and false": lambda a: _table(np.where(a, "true", "false"), "polars"),
+    "pyarrow yes and no": lambda a: _table(np.where(a, "yes", "no"), "pyarrow"),
+    "y and n in lists": lambda a: np.where(a, "y", "n").tolist(),
+    "'1' and '0'": lambda a: a.astype(str),
+    "b'1' and b'0'": lambda a: a.astype("S1"),
+    "'1.0' and '0.0' in objects": lambda a: a.astype(float).astype(str).astype(object),
+    "'1' and missing": lambda a: _table(np.where(a, "1", None), "pandas"),
+    "T and F, mixed": lambda a: np.where(a, np.where(np.arange(4) % 2, "T", "True"), "F"),
+    "structured": lambda a: np.array([tuple(row) for row in a], dtype=[(n, int) for n in LABELS]),
+    "structured bytes": lambda a: np.array(
+        [tuple(row) for row in a.astype("S1")], dtype=[(n, "S1") for n in LABELS]
+    ),
+    "1 and NA": _nullable,
+    "1 and NaN": lambda a: np.where(a, 1.0, np.nan),
+    "1 and None": lambda a: np.where(a, 1, None).tolist(),
+    "1 and null in polars": lambda a: _table(np.where(a, 1.0, np.nan), "polars"),
+    "1 and -1": lambda a: 2 * a - 1,
+    "1 and -1 in float32": lambda a: (2 * a - 1).astype(np.float32),
+    "counts": lambda a: a * np.random.default_rng(0).integers(1, 9, a.shape),
+    "counts, sparse": lambda a: sp.csc_matrix(a * 3),
+    "float counts, sparse": lambda a: sp.coo_array(a * 2.0),
+    "ids in front": lambda a: _with_id(a, np.arange(len(a)) + 1000),
+    "float ids in front": lambda a: _with_id(a, np.arange(len(a)) + 1000.0),
+    "names in front": lambda a: _table(
+        _with_id(a.astype(object), [f"row {i}" for i in range(len(a))]), "pandas"
+    ),
+}
+
 _EXTREME = {
     "1e300": _put(1e300),
     "1e160": _put(1e160),
@@ -408,19 +543,21 @@ Y_CASES = (
             "negative, sparse": lambda a: sp.csr_array(_put(-1, dtype=np.int64)(a)),
             "strings": lambda a: np.where(a > 0, "yes", "no"),
             "dates": lambda a: a.astype("datetime64[s]"),
-            "list of label lists": lambda a: [np.flatnonzero(row).tolist() for row in a],
-            "list of sets": lambda a: [set(np.flatnonzero(row)) for row in a],
             "1-D float": lambda a: np.linspace(0, 1, len(a)),
             "1-D NaN": lambda a: np.full(len(a), np.nan),
             "sparse objects": lambda a: _with_object_data(sp.csr_array(a)),
-        }
-    )
-    + _either(
-        {
             "twos": _put(2, dtype=np.int64),
             "twos, sparse": lambda a: sp.csr_array(_put(2, dtype=np.int64)(a)),
-            "fractions": _put(0.5),
+            "twos in float": _put(2.0),
+            "unsigned label numbers": lambda a: (a + np.arange(4)).astype(np.uint16),
             "huge": _put(1e300),
+        }
+    )
+    + _errors(LABEL_LISTS, SPELLINGS)
+    + _either(
+        {
+            "fractions": _put(0.5),
+            "fractions of any size": _put(1e9 + 0.5),
             "denormal": _put(5e-324),
             "duplicates that add up": lambda a: sp.csr_array(
                 (

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
+from twins import cutoff as twins
 
-from skmultireduce import _cutoff, _reference_cutoff
-from skmultireduce._cutoff import (
+from skmultireduce._cutoff import counters as _cutoff
+from skmultireduce._cutoff.counters import (
     InfeasibleError,
     Pool,
     ScoreMap,
@@ -18,8 +19,8 @@ from skmultireduce._cutoff import (
     search,
     search_labels,
 )
+from skmultireduce._data.label_sets import read_labels
 from skmultireduce._kernels import cutoff as kernels
-from skmultireduce._label_sets import read_labels
 
 METRICS = {"jaccard": jaccard_score, "f1": f1_score}
 BITS = {np.float32: np.uint32, np.float64: np.uint64}
@@ -133,14 +134,14 @@ def test_kernels_equal_their_twins(dtype, weighted):
             ("top_labels", (scores, np.zeros((len(scores), k), np.int32))),
         ):
             outputs = []
-            for module in (kernels, _reference_cutoff):
+            for module in (kernels, twins):
                 arguments = [a.copy() if isinstance(a, np.ndarray) else a for a in twin]
                 returned = getattr(module, ours)(*arguments)
                 outputs.append((returned, arguments[-1]))
             assert outputs[0][0] == outputs[1][0]
             np.testing.assert_array_equal(outputs[0][1], outputs[1][1], err_msg=ours)
         sides = []
-        for module in (kernels, _reference_cutoff):
+        for module in (kernels, twins):
             out = [np.full(len(value), fill, dtype) for fill in (np.inf, -np.inf, -np.inf)]
             predicted = np.zeros(len(scores), np.int64)
             module.add_cut(scores, value, *out, predicted)
@@ -195,9 +196,7 @@ def test_search_equals_brute_force(
     pools = pools_of(y, scores, n_pools, weight, log_prior)
     effective = score_map(scores, log_prior)
     found = search(pools, [score_map], metric, average)
-    best = _reference_cutoff.best_cut(
-        y, effective, lambda a, b: metric_value(metric, average, a, b, weight)
-    )
+    best = twins.best_cut(y, effective, lambda a, b: metric_value(metric, average, a, b, weight))
     assert found.score == pytest.approx(best, abs=1e-12)
     # The threshold gives the same set with `>`, in the scores' own type.
     cut = evaluate(pools, score_map, found.value, metric, average)

@@ -29,7 +29,7 @@ distributed = pytest.importorskip("distributed")
 
 from dask import delayed  # noqa: E402
 
-from skmultireduce import dask as skdask  # noqa: E402
+from skmultireduce._cluster import partitions, records, rounds, shards  # noqa: E402
 from skmultireduce.dask import (  # noqa: E402
     DaskMultiLabelSGDClassifier,
     DaskThresholdedMultiLabel,
@@ -132,7 +132,7 @@ def test_warm_start_after_another_reduction_in_panels(client):
     params = {"warm_start": True, "average": True, **PARAMS}
     for reduction in ("one_vs_rest", "pick_all"):
         expected = MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2, **params).fit(X, y)
-        assert len(expected._widths) == 2
+        assert len(expected._training.model.widths) == 2
         model = DaskMultiLabelSGDClassifier.from_local(expected, n_shards=1, reduction=reduction)
         expected.set_params(reduction=reduction).fit(X, y)
         assert_same_model(model.fit(*arrays(X, y)), expected)
@@ -193,9 +193,9 @@ def test_workers_do_not_matter(client):
 
 def test_shards_stay_where_their_rows_are(client, monkeypatch):
     homes = []
-    place = skdask._Shards._place
+    place = shards.Shards._place
     monkeypatch.setattr(
-        skdask._Shards, "_place", lambda self: (place(self), homes.append(self.homes))
+        shards.Shards, "_place", lambda self: (place(self), homes.append(self.homes))
     )
     workers = sorted(client.nthreads())
     for own in (workers, workers[::-1]):
@@ -208,7 +208,7 @@ def test_small_steps_carry_as_far_as_on_one_machine(client, sizes, monkeypatch):
     """To first order in the step, all shards together make the step of one machine."""
     n = sum(sizes)
     monkeypatch.setattr(
-        skdask, "_bounds", lambda n_rows, n_shards: np.cumsum([0, *sizes]).tolist()
+        shards, "shard_bounds", lambda n_rows, n_shards: np.cumsum([0, *sizes]).tolist()
     )
     params = {
         "reduction": "pick_all",
@@ -258,10 +258,15 @@ def test_rounds_of_several_epochs(client):
     # Who looks at the model between two rounds, and what is averaged there, changes nothing.
     seen = []
     watched = DaskMultiLabelSGDClassifier(epochs_per_round=3, average=1, **params)
-    looks = {k: lambda: seen.append(watched._copy_state()) for k in (1, 2, 3)}
-    watched.set_callbacks(Epochs(begin=looks)).fit(*parts)
-    assert len(seen) == 3
-    watched._n_averaged = 0
+
+    class Looks(Epochs):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            if context.task_name == "epoch":
+                seen.append(fitted_estimator.coef_)
+
+    watched.set_callbacks(Looks()).fit(*parts)
+    assert len(seen) == 4
+    watched._training.drop_mean()
     np.testing.assert_array_equal(watched.coef_, rarely.coef_)
 
 
@@ -344,7 +349,7 @@ def test_predictions_are_lazy(client, fitted, method, monkeypatch):
     def no_client():
         raise ValueError("no client")
 
-    monkeypatch.setattr(skdask, "default_client", no_client)
+    monkeypatch.setattr(partitions, "default_client", no_client)
     elsewhere = getattr(fitted, method)(arrays(X)[0]).compute(scheduler="synchronous")
     for got in (lazy.compute(), from_blocks.compute(), here, elsewhere):
         got, wanted = (m.toarray() if sp.issparse(m) else m for m in (got, expected))
@@ -437,9 +442,9 @@ def test_a_killed_worker_costs_no_rows():
 
 
 def test_lost_rows_are_an_error(client, monkeypatch):
-    epoch = skdask._Rounds.epoch
+    epoch = rounds.ClusterSource._epoch
     monkeypatch.setattr(
-        skdask._Rounds, "epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
+        rounds.ClusterSource, "_epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
     )  # fmt: skip
     model = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(RuntimeError, match="202 of 203 rows"):
@@ -450,23 +455,23 @@ def test_lost_rows_are_an_error(client, monkeypatch):
 
 def test_partitions_that_come_back_in_another_shape_are_an_error():
     engine = MultiLabelSGDClassifier()
-    block = skdask._read_block(engine, X[:50], Y[:50], None)
-    shard = skdask._make_shard([block], [skdask._Cut(10, 50, (50, 20))], 10, block.target)
+    block = shards.read_block(engine, X[:50], Y[:50], None)
+    shard = shards.make_shard([block], [records.Cut(10, 50, (50, 20))], 10, block.target)
     assert shard.rows.shape == (40, 20)
     np.testing.assert_array_equal(shard.rows.data.reshape(40, 20), X[10:50].astype("f4"))
-    for changed in (None, skdask._read_block(engine, X[:49], Y[:49], None)):
+    for changed in (None, shards.read_block(engine, X[:49], Y[:49], None)):
         with pytest.raises(RuntimeError, match="computed again"):
-            skdask._make_shard([changed], [skdask._Cut(10, 50, (50, 20))], 10, block.target)
+            shards.make_shard([changed], [records.Cut(10, 50, (50, 20))], 10, block.target)
 
 
 def test_shards_of_a_lost_worker_move_to_the_least_loaded(client):
-    facts = [skdask._Facts(8, 3)]
-    shards = skdask._Shards(client, client.scatter([0]), facts, 4)
+    facts = [records.Facts(8, 3)]
+    placed = shards.Shards(client, client.scatter([0]), facts, 4)
     workers = sorted(client.nthreads())
-    assert sorted(shards.homes) == sorted(workers * 2)
-    shards.homes = ["gone", workers[0], workers[0], "gone too"]
-    shards.rehome()
-    assert shards.homes == [workers[1], workers[0], workers[0], workers[1]]
+    assert sorted(placed.homes) == sorted(workers * 2)
+    placed.homes = ["gone", workers[0], workers[0], "gone too"]
+    placed.rehome()
+    assert placed.homes == [workers[1], workers[0], workers[0], workers[1]]
 
 
 # --- stopping -----------------------------------------------------------------------------
@@ -483,12 +488,12 @@ def test_callbacks(client):
 
 
 def test_scoring_monitor_sees_each_epoch(client):
-    from sklearn.callback import ScoringMonitor
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
 
     def first(estimator, X, y):
         return float(estimator.predict_proba(X)[0, 0].compute())
 
-    monitor = ScoringMonitor(scoring={"first": first})
+    monitor = callback.ScoringMonitor(scoring={"first": first})
     model = DaskMultiLabelSGDClassifier(n_shards=2, **PARAMS).set_callbacks(monitor)
     model.fit(*arrays(X, Y))
     seen = [row["first"] for row in monitor.get_logs().data]
@@ -684,7 +689,7 @@ def test_rejected_settings(client, monkeypatch):
     def no_client():
         raise ValueError("no client")
 
-    monkeypatch.setattr(skdask, "default_client", no_client)
+    monkeypatch.setattr(partitions, "default_client", no_client)
     with pytest.raises(ValueError, match="There is no Dask client"):
         inner.fit(*parts)
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_multilabel_classification
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import f1_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
 from skmultireduce import MultiLabelSGDClassifier
-from skmultireduce.diagnosis import Diagnosis, diagnose
+from skmultireduce.diagnosis import Diagnosis, _Spread, diagnose
 from skmultireduce.reduction import MultiClassReduction
 
 NAMES = {"recall_at_k", "precision_at_k", "jaccard_micro", "f1_samples"}
@@ -30,16 +31,18 @@ def test_numbers_by_hand():
     assert found.mean_size == 1.5
     assert found.sd_size == pytest.approx(np.std([1, 2, 3, 0]))
     assert found.relative_sd_size == pytest.approx(np.std([1, 2, 3, 0]) / 1.5)
+    # Any c from 1 to 2 is a median of all rows; deviations 0, 1, 2, 1 over four rows.
+    assert found.relative_deviation == pytest.approx(1 / 1.5)
+    assert found.jaccard_regret_bound == 1
     # Median 2 of the rows with labels; deviations 1, 0, 1 over four rows.
-    assert found.relative_deviation == pytest.approx(0.5 / 1.5)
-    assert found.jaccard_regret_bound == pytest.approx(2 * 0.5 / 1.5)
     assert found.precision_regret_bound == pytest.approx(0.5)
     np.testing.assert_allclose(
         found.harmonic_mean_sizes, [3 / (1 + 1 / 2 + 1 / 3), 2 / (1 / 2 + 1 / 3), 3, np.nan]
     )
     assert found.harmonic_ratio == pytest.approx(3 / (3 / (1 + 1 / 2 + 1 / 3)))
     assert found.jaccard is None
-    assert set(found.recommendations) == NAMES
+    assert found.jaccard_ratio_bound is None
+    assert set(found.recommendations) == NAMES | {"unlabeled"}
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,7 +57,7 @@ def test_relations_between_the_numbers(seed, rate):
     assert dense.relative_deviation <= dense.relative_sd_size + 1e-12
     sizes = y.sum(axis=1)
     filled = sizes[sizes > 0]
-    best = min(np.abs(filled - c).sum() for c in np.linspace(0, 5, 51)) / sizes.sum()
+    best = min(np.abs(sizes - c).sum() for c in np.linspace(0, 5, 51)) / sizes.sum()
     assert dense.relative_deviation == pytest.approx(best)
     # 1.5: picks of all labels are the rows with labels.
     harmonic, counts = dense.harmonic_mean_sizes, y.sum(axis=0)
@@ -65,7 +68,7 @@ def test_constant_size_is_safe():
     found = diagnose(None, None, np.array([[1, 1, 0], [0, 1, 1]] * 3))
     assert found.jaccard_regret_bound == found.precision_regret_bound == 0
     assert "safe" in found.recommendations["jaccard_micro"]
-    assert "2 labels ranked first" in found.recommendations["f1_samples"]
+    assert set(found.recommendations) == NAMES
 
 
 def data_of_statement_4_5(n=2000, seed=0):
@@ -97,6 +100,148 @@ def test_unsafe_data_get_another_recommendation():
     assert plain.sigma_quantiles is None
     # sigma varies here by all that S varies.
     assert sized.sigma_regret_bound == pytest.approx(found.jaccard_regret_bound, abs=0.02)
+    assert sized.sigma_ratio_bound == pytest.approx(sized.jaccard_ratio_bound, abs=0.02)
+    assert sized.sigma_ratio_bound <= sized.pick_jaccard / sized.jaccard
+    assert sized.pick_jaccard == pytest.approx(plain.jaccard, abs=0.01)
+    assert plain.pick_jaccard is plain.sigma_ratio_bound is None
+
+
+def data_without_labels(n=8000, seed=0, empty=0.98, often=0.95):
+    """At a (often) rarely a label and then one; at b two of six. Dropping hides a's emptiness."""
+    rng = np.random.default_rng(seed)
+    at_b = rng.random(n) > often
+    y = np.zeros((n, 8), dtype=int)
+    picked = ~at_b & (rng.random(n) > empty)
+    y[np.flatnonzero(picked), rng.integers(2, size=picked.sum())] = 1
+    rows = np.flatnonzero(at_b)
+    first = np.argsort(rng.random((len(rows), 6)), axis=1)[:, :2]
+    y[rows[:, None], 2 + first] = 1
+    return at_b[:, None].astype(float), y
+
+
+REDUCTIONS_OF_TREES = {
+    "pick_one": MultiClassReduction(
+        DecisionTreeClassifier(), reduction="pick_one", random_state=0
+    ),
+    "pick_all_normalized": MultiClassReduction(DecisionTreeClassifier()),
+    "joint": MultiClassReduction(DecisionTreeClassifier(), size_model="joint"),
+    "joint, none": MultiClassReduction(
+        DecisionTreeClassifier(), size_model="joint", unlabeled="none"
+    ),
+    "one_vs_rest": OneVsRestClassifier(DecisionTreeClassifier()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*have no label")
+def test_rows_without_labels_void_the_guarantee():
+    """They are left out by a softmax, so sizes of the other rows do not tell what it loses.
+
+    For any share of rows without labels, at some points of x more often than at others:
+    what is measured of each reduction stays within the bounds.
+    """
+    X, y = data_without_labels()
+    found = diagnose(None, None, y)
+    assert found.jaccard_regret_bound == 1
+    advice = found.recommendations["jaccard_micro"]
+    assert "no guarantee" in advice
+    assert "one-vs-rest" in advice
+    assert "unlabeled='none'" in advice
+    assert "of the rows have no label" in found.recommendations["unlabeled"]
+    assert "no guarantee" in str(found)
+    measured = {name: diagnose(model, X, y) for name, model in REDUCTIONS_OF_TREES.items()}
+    jaccard = {name: result.jaccard for name, result in measured.items()}
+    best = max(jaccard.values())
+    for name in ("pick_one", "pick_all_normalized", "joint"):
+        assert jaccard[name] < best / 3
+        assert jaccard[name] >= best * measured["one_vs_rest"].jaccard_ratio_bound
+    # Both remedies of the sentence.
+    assert jaccard["one_vs_rest"] == pytest.approx(best, abs=0.01)
+    assert jaccard["joint, none"] == pytest.approx(best, abs=0.01)
+    # The spread of sigma knows of the rows that were left out, or need not.
+    assert measured["joint"].sigma_regret_bound == 1
+    assert measured["joint, none"].sigma_regret_bound < 0.4
+    assert "safe" not in measured["joint"].recommendations["jaccard_micro"]
+    # The model that leaves them out has no marginals to measure a loss against.
+    assert measured["joint"].pick_jaccard is None
+    of_class = measured["joint, none"].recommendations["jaccard_micro"]
+    assert "the plain softmax with unlabeled='none' reaches 0.3" in of_class
+
+
+@pytest.mark.filterwarnings("ignore:.*have no label")
+@pytest.mark.parametrize("empty", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("often", [0.3, 0.8])
+def test_bounds_hold_with_rows_without_labels(empty, often):
+    X, y = data_without_labels(empty=empty, often=often)
+    plain = diagnose(REDUCTIONS_OF_TREES["pick_all_normalized"], X, y).jaccard
+    best = diagnose(REDUCTIONS_OF_TREES["one_vs_rest"], X, y)
+    sized = diagnose(REDUCTIONS_OF_TREES["joint"], X, y)
+    noise = 0.01
+    assert best.jaccard - plain <= (1 + best.jaccard) * best.relative_deviation + noise
+    assert plain / best.jaccard >= best.jaccard_ratio_bound - noise
+    assert plain / best.jaccard >= sized.sigma_ratio_bound - noise
+
+
+def test_sizes_that_are_equal_do_not_fix_the_best_set_of_a_row():
+    # One of three labels, equally likely: all three have the row-wise F1 1/2, one has 1/3.
+    rng = np.random.default_rng(0)
+    y = np.eye(3, dtype=int)[rng.integers(3, size=3000)]
+    X = np.zeros((3000, 1))
+    advice = diagnose(None, None, y).recommendations["f1_samples"]
+    assert "decision='f1'" in advice
+    model = MultiClassReduction(
+        DecisionTreeClassifier(), size_model="joint", decision="f1", max_size=None
+    ).fit(X, y)
+    assert f1_score(y, model.predict(X), average="samples") == pytest.approx(0.5)
+    ranked_first = np.eye(3, dtype=int)[model.predict_proba(X).argmax(axis=1)]
+    assert f1_score(y, ranked_first, average="samples") == pytest.approx(1 / 3, abs=0.03)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    jaccard=st.floats(0.05, 1),
+    rate=st.floats(0.05, 0.95),
+)
+def test_spread_is_the_best_of_all_c(seed, jaccard, rate):
+    rng = np.random.default_rng(seed)
+    sizes = rng.binomial(6, rate, size=30).astype(float)
+    sizes[0] = 1
+    weights = rng.random(30)
+    scale = weights @ sizes
+    spread = _Spread(sizes, weights, scale)
+    c = np.linspace(0, 6, 601)[:, None]
+    under, over = (weights * np.clip(d, 0, None) for d in (sizes - c, c - sizes))
+    under, over = under.sum(axis=1) / scale, over.sum(axis=1) / scale
+    assert spread.deviation() == pytest.approx(np.min(under + over))
+    theta = jaccard / (1 + jaccard)
+    ratio = spread.ratio(jaccard)
+    assert ratio == pytest.approx(max(0, np.max((theta - under) / (theta + over))))
+    # 4.12 promises never less than 4.6d, and something however large the spread is.
+    assert ratio >= 1 - (1 + jaccard) / jaccard * spread.deviation() - 1e-12
+    assert ratio >= theta / (theta + sizes.max() * weights.sum() / scale - 1) - 1e-12 > 0
+
+
+def test_precision_bound_is_not_capped_before_it_is_divided_by_k():
+    # Two single labels against all of 40 others: precision@2 of q is far below half.
+    y = np.zeros((1000, 42), dtype=int)
+    y[:30, 0] = y[30:60, 1] = 1
+    y[60:, 2:] = 1
+    found = diagnose(None, None, y)
+    m = y.mean(axis=0)
+    q = (y / y.sum(axis=1, keepdims=True)).mean(axis=0)
+    assert set(np.argsort(-q)[:2]) == {0, 1}
+    loss = (np.sort(m)[-2:].sum() - m[:2].sum()) / 2
+    assert 0.5 < loss <= found.precision_regret_bound / 2
+    assert "none for k up to" in found.recommendations["precision_at_k"]
+
+
+def test_labels_without_rows_have_no_sigma():
+    X, y = data_of_statement_4_5(300)
+    y = np.column_stack([np.zeros(300, dtype=int), y])
+    model = MultiClassReduction(DecisionTreeClassifier(), size_model="joint")
+    found = diagnose(model, X, y)
+    assert found.sigma_quantiles.max() <= 5
+    assert found.pick_jaccard <= found.jaccard + 1e-12
 
 
 def test_sigma_tells_harmless_spread_from_harmful():
@@ -113,6 +258,8 @@ def test_sigma_tells_harmless_spread_from_harmful():
     found = diagnose(model, X, y)
     assert found.jaccard_regret_bound > 0.4
     assert found.sigma_regret_bound < 0.05
+    assert found.sigma_ratio_bound > 0.9 > found.jaccard_ratio_bound
+    assert found.pick_jaccard == pytest.approx(found.jaccard, abs=0.01)
     assert "safe if the model of sizes is right" in found.recommendations["jaccard_micro"]
 
 

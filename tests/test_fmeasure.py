@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmultireduce._fmeasure import f_optimal_sets
+from skmultireduce._reductions.fmeasure import f_optimal_sets
 
 
 def subsets(n_labels):

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning
 
-from skmultireduce._label_sets import LabelSets, read_labels
+from skmultireduce._data.label_sets import LabelSets, read_labels
 
 Y = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
 
@@ -115,7 +115,7 @@ def test_weights():
     with pytest.raises(ValueError, match="non-negative"):
         read_labels(-y, allow_weights=True)
     with pytest.raises(ValueError, match="mean of 1"):
-        read_labels(y * 1e30, allow_weights=True)
+        read_labels(y * [1, 1, 1e30], allow_weights=True)
 
 
 def test_classes():

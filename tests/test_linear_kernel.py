@@ -6,14 +6,14 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
+from twins import linear as twin
 
 from conftest import random_problem
-from skmultireduce import _reference
+from skmultireduce._data.label_sets import read_labels
+from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import linear as kernel
-from skmultireduce._label_sets import read_labels
-from skmultireduce._sampling import row_order
-from skmultireduce._targets import REDUCTIONS, Targets
-from skmultireduce._validation import to_rows
+from skmultireduce._reductions.draws import row_order
+from skmultireduce._reductions.targets import REDUCTIONS, Targets
 
 FORMS = [(reduction, "log_loss") for reduction in REDUCTIONS]
 FORMS += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
@@ -73,7 +73,7 @@ def test_epoch_equals_reference(reduction, loss, dtype, index, weights):
     order = row_order(rows.shape[0], seed=3, epoch=0)
     shown = targets.shown(seed=5, epoch=2)
     W1, b1, loss1, max_step = run_epoch(rows, targets, W, b, order=order, shown=shown)
-    W2, b2, loss2 = _reference.sgd_epoch(
+    W2, b2, loss2 = twin.sgd_epoch(
         W, b, rows, targets, order=order, shown=shown, max_step=max_step, eta=0.4,
         eta_change=-0.001, alpha=0.01, intercept_rate=0.3,
     )  # fmt: skip
@@ -107,7 +107,7 @@ def test_epoch_equals_reference_in_any_shape(form, shape, seed, scale):
     W1, b1, loss1, max_step = run_epoch(
         rows, targets, W, b, order=order, shown=shown, eta=eta, rate=0.0
     )
-    W2, b2, loss2 = _reference.sgd_epoch(
+    W2, b2, loss2 = twin.sgd_epoch(
         W, b, rows, targets, order=order, shown=shown, max_step=max_step, eta=eta,
         eta_change=-0.001, alpha=0.01, intercept_rate=0.0,
     )  # fmt: skip
@@ -124,13 +124,13 @@ def test_gradient_equals_finite_differences(reduction, loss):
     for labels in (np.array([1, 4]), np.array([0]), np.array([0, 2, 3, 5, 6])):
         z = rng.normal(size=7) * 2
         weight = rng.random(len(labels)) + 0.1
-        g = _reference.gradient(z, labels, weight, **form)
+        g = twin.gradient(z, labels, weight, **form)
         for k in range(7):
             h = np.zeros(7)
             h[k] = 1e-6
             slope = (
-                _reference.row_loss(z + h, labels, weight, **form)
-                - _reference.row_loss(z - h, labels, weight, **form)
+                twin.row_loss(z + h, labels, weight, **form)
+                - twin.row_loss(z - h, labels, weight, **form)
             ) / 2e-6
             assert g[k] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 

@@ -6,15 +6,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from twins import mlp as twin
+from twins.linear import row_loss, to_dense
 
-from skmultireduce import _reference_mlp
+from skmultireduce._data.label_sets import read_labels
+from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import mlp as kernel
 from skmultireduce._kernels.linear import LOSS_CODES
-from skmultireduce._label_sets import read_labels
-from skmultireduce._reference import row_loss, to_dense
-from skmultireduce._sampling import LabelSampler, find_candidates
-from skmultireduce._targets import SMOOTHNESS, Targets
-from skmultireduce._validation import to_rows
+from skmultireduce._reductions.candidates import LabelSampler, find_candidates
+from skmultireduce._reductions.targets import SMOOTHNESS, Targets
 
 ACTIVATIONS = {"identity": kernel.IDENTITY, "relu": kernel.RELU, "tanh": kernel.TANH}
 RATES = {
@@ -203,7 +203,7 @@ class Problem:
                 found.labels[start : start + n]
                 for start, n in zip(found.start[:-1], found.n_shared, strict=True)
             ]
-        E, hidden, U, b, loss = _reference_mlp.mlp_epoch(
+        E, hidden, U, b, loss = twin.mlp_epoch(
             self.embedding, self.hidden, self.output, self.intercept, self.rows, self.targets,
             activation=self.activation, row_factor=self.row_factor, order=self.order,
             shown=self.shown, curvature=self.curvature, masks=masks, batch_size=batch_size,
@@ -229,7 +229,7 @@ class Problem:
             if self.targets.softmax and not len(labels):
                 continue
             masks = [1.0] * len(self.widths)
-            outputs, _ = _reference_mlp.forward(X[i], embedding, layers, self.activation, masks)
+            outputs, _ = twin.forward(X[i], embedding, layers, self.activation, masks)
             z = output @ outputs[-1] + intercept
             if seen is not None:
                 z = np.where(seen[i], z - np.log(self.inclusion), -np.inf)

@@ -23,11 +23,11 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.metadata_routing import get_routing_for_object
+from twins import stratify as reference
 
-from skmultireduce import _reference_stratify as reference
-from skmultireduce import _stratify
-from skmultireduce._label_sets import read_labels
-from skmultireduce._stratify import assign_folds, stratified_holdout
+from skmultireduce._data import stratify as _stratify
+from skmultireduce._data.label_sets import read_labels
+from skmultireduce._data.stratify import assign_folds, stratified_holdout
 from skmultireduce.model_selection import (
     MultilabelStratifiedKFold,
     MultilabelStratifiedShuffleSplit,

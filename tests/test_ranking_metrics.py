@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
-from skmultireduce._ranking_metrics import precision_at_k_score, recall_at_k_score
+from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 
 METRICS = [precision_at_k_score, recall_at_k_score]
 

@@ -37,7 +37,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmultireduce._fmeasure import f_optimal_sets
+from skmultireduce._reductions.fmeasure import f_optimal_sets
 from skmultireduce.reduction import MultiClassReduction
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -6,15 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest, norm
 
-from skmultireduce._sampling import (
+from skmultireduce._reductions.candidates import (
     LabelSampler,
-    draw_labels,
     find_candidates,
-    fold_numbers,
     inclusion_probabilities,
-    row_order,
-    uniforms,
 )
+from skmultireduce._reductions.draws import draw_labels, fold_numbers, row_order, uniforms
 
 
 def offsets(sizes):

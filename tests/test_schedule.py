@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skmultireduce._schedule import LEARNING_RATES, Patience, epoch_steps, part_of_steps
+from skmultireduce._training.schedule import LEARNING_RATES, Patience, epoch_steps, part_of_steps
 
 
 def test_linear_reaches_zero_and_stays_positive_beyond():

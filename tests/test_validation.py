@@ -8,14 +8,9 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from skmultireduce._validation import (
-    Rows,
-    iter_row_blocks,
-    read_sample_weight,
-    read_X,
-    take_rows,
-    to_rows,
-)
+from skmultireduce._data.blocks import iter_row_blocks, take_rows
+from skmultireduce._data.rows import Rows, read_X, to_rows
+from skmultireduce._data.weights import read_sample_weight
 
 X = np.array([[1.0, 0, -2], [0, 0, 0], [0, 3, 0.5]])
 

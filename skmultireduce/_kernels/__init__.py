@@ -1,1 +1,1 @@
-"""Compiled inner loops; `skmultireduce._reference` holds their NumPy twins."""
+"""Compiled inner loops; their slow NumPy twins stand with the tests."""

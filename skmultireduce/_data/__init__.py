@@ -1,0 +1,1 @@
+"""Rows, label sets, weights: input as typed records."""

@@ -1,0 +1,179 @@
+"""Rows: every container that X may come in, as typed buffers for the kernels.
+
+The only module that knows X's containers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import validate_data
+
+from .naming import naming
+from .sparse import check_sparse, stacked_offsets
+
+__all__ = ["Rows", "read_X", "to_rows"]
+
+_NO_INDEX = np.empty(0, dtype=np.int32)
+_NO_OFFSET = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of X as the kernels take them.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_values,), float32 or float64
+        The non-zero values; all values, row by row, if X is dense.
+    indices : ndarray of shape (n_values,), int32 or int64
+        Column of each value; empty if X is dense.
+    indptr : ndarray of shape (n_rows + 1,), int64
+        Where each row starts; empty if X is dense.
+    shape : tuple of int
+        (n_rows, n_features)
+    """
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def dense(self) -> bool:
+        """Whether X is dense."""
+        return self.indptr.shape[0] == 0
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """The given rows (integer indices), in that order."""
+        shape = (len(rows), self.shape[1])
+        if self.dense:
+            return Rows(
+                self.data.reshape(self.shape)[rows].reshape(-1), _NO_INDEX, _NO_OFFSET, shape
+            )
+        sizes = np.diff(self.indptr)[rows]
+        indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(sizes, out=indptr[1:])
+        values = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
+        return Rows(self.data[values], self.indices[values], indptr, shape)
+
+    def part(self, first: int, last: int) -> Rows:
+        """The rows first:last; shares memory with these."""
+        if (first, last) == (0, self.shape[0]):
+            return self
+        shape = (last - first, self.shape[1])
+        if self.dense:
+            return replace(self, data=self.data[first * shape[1] : last * shape[1]], shape=shape)
+        start, stop = self.indptr[first], self.indptr[last]
+        return Rows(
+            self.data[start:stop],
+            self.indices[start:stop],
+            self.indptr[first : last + 1] - start,
+            shape,
+        )
+
+    @classmethod
+    def stacked(cls, parts: list[Rows]) -> Rows:
+        """The rows of all parts, all of them dense or all of them sparse."""
+        if len(parts) == 1:
+            return parts[0]
+        indptr = _NO_OFFSET
+        if not parts[0].dense:
+            indptr = stacked_offsets([part.indptr for part in parts])
+        return cls(
+            np.concatenate([part.data for part in parts]),
+            np.concatenate([part.indices for part in parts]),
+            indptr,
+            (sum(part.shape[0] for part in parts), parts[0].shape[1]),
+        )
+
+    @cached_property
+    def squared_norms(self) -> np.ndarray:
+        """Squared Euclidean norm of each row, float64."""
+        if self.dense:
+            block = self.data.reshape(self.shape)
+            return np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        out = np.zeros(self.shape[0])
+        filled = np.flatnonzero(np.diff(self.indptr))
+        # In pieces, so that the float64 squares never take as much memory as X.
+        for chunk in np.array_split(filled, max(1, len(self.data) // 4_000_000)):
+            if len(chunk):
+                first = self.indptr[chunk[0]]
+                part = self.data[first : self.indptr[chunk[-1] + 1]].astype(np.float64)
+                out[chunk] = np.add.reduceat(part * part, self.indptr[chunk] - first)
+        return out
+
+    def absolute_sums(self) -> np.ndarray:
+        """Sum of the absolute values of each row, float64."""
+        if self.dense:
+            return np.abs(self.data.reshape(self.shape)).sum(axis=1, dtype=np.float64)
+        out = np.zeros(self.shape[0])
+        filled = np.flatnonzero(np.diff(self.indptr))
+        if len(filled):
+            out[filled] = np.add.reduceat(np.abs(self.data), self.indptr[filled], dtype=np.float64)
+        return out
+
+
+def read_X(  # noqa: N802
+    estimator: Any, X: Any, *, dtype: Any, reset: bool, input_name: str = "X"
+) -> Rows:
+    """Validate X with scikit-learn's rules and give it as `Rows`.
+
+    Parameters
+    ----------
+    estimator : object
+        Gets ``n_features_in_`` and ``feature_names_in_`` if `reset`, is checked against
+        them otherwise.
+    X : {array-like, sparse} of shape (n_samples, n_features)
+        Any container that scikit-learn accepts. Not changed; converted to `dtype` at most
+        once.
+    dtype : dtype
+        ``float32`` or ``float64``.
+    reset : bool
+        Whether this is the X of a first fit.
+    input_name : str, default="X"
+        Name in error messages.
+
+    Returns
+    -------
+    rows : Rows
+    """
+    check_sparse(X, input_name)
+    # Values beyond the range of `dtype` become infinite, and infinity is rejected.
+    with np.errstate(over="ignore"), naming(input_name):
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=dtype,
+            order="C",
+            accept_large_sparse=True,
+        )
+    return to_rows(X)
+
+
+def to_rows(X: Any) -> Rows:
+    """`Rows` of a validated dense C-ordered array or CSR matrix."""
+    # The compiler may take numbers to lie at multiples of their size, as they do but in
+    # views of files and messages.
+    if not sp.issparse(X):
+        return Rows(np.require(X, requirements="CAE").reshape(-1), _NO_INDEX, _NO_OFFSET, X.shape)
+    if not X.has_canonical_format:
+        # Sorted, without duplicates: results then do not depend on the container that X
+        # came in. On a copy, the caller's matrix stays as it is.
+        X = X.copy()
+        X.sum_duplicates()
+    # indptr may be shorter than the buffers of a sliced or pruned matrix.
+    nnz = int(X.indptr[-1])
+    index_dtype = np.int64 if X.indices.dtype.itemsize == 8 else np.int32
+    return Rows(
+        np.require(X.data[:nnz], requirements="CAE"),
+        np.require(X.indices[:nnz], dtype=index_dtype, requirements="CAE"),
+        np.require(X.indptr, dtype=np.int64, requirements="CAE"),
+        X.shape,
+    )

@@ -1,0 +1,464 @@
+"""Texts to counted n-grams, with scikit-learn's results.
+
+The loops are in ``text.h``. Here: what needs Python objects, a few calls for each text.
+
+Design. A text is a ``str`` whose characters are read in place; nothing of Python's is
+touched while it is analysed, so the lock of the interpreter is free during each list of
+texts. What Python alone can do is left to it, text by text: lower-casing of U+0130 (two
+characters) and of U+03A3 (which depends on what is around it), and the error of a lone
+surrogate that would have to be hashed. A list of ``str`` in the place of a text is one
+that was analysed already.
+"""
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_FillInfo
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from skmultireduce._kernels.buffers cimport INT32, Array, take
+
+cdef extern from "text.h" nogil:
+    enum:
+        SKM_WORD
+        SKM_CHAR
+        SKM_CHAR_WB
+        SKM_FIT
+        SKM_LOOKUP
+        SKM_HASH
+        SKM_IS_WORD
+        SKM_NOT_SPACE
+        SKM_DONE
+        SKM_NEEDS_LOWER
+        SKM_SURROGATE
+        SKM_NO_MEMORY
+
+    ctypedef struct SkmTerms:
+        uint8_t *bytes
+        size_t *starts
+        size_t n_terms
+        uint64_t seed[3]
+
+    ctypedef struct SkmText:
+        const void *data
+        size_t n
+        int kind
+        int ascii
+        int lower
+
+    ctypedef struct SkmRows:
+        int analyzer
+        int mode
+        int token_class
+        size_t min_n
+        size_t max_n
+        size_t min_chars
+        uint32_t n_features
+        uint32_t feature_mask
+        int alternate_sign
+        int32_t largest
+        SkmTerms *terms
+        SkmTerms *stop_words
+        uint64_t seed[3]
+        uint8_t *buffer
+        size_t n_buffer
+        int32_t *indices
+        int32_t *values
+        size_t n_out
+        int64_t *offsets
+        size_t n_rows
+        uint64_t n_seen
+
+    void skm_text_init()
+    int skm_terms_init(SkmTerms *t)
+    void skm_terms_free(SkmTerms *t)
+    int64_t skm_terms_add(SkmTerms *t, const uint8_t *p, size_t n)
+    int skm_terms_merge(SkmTerms *t, const SkmTerms *other, int32_t *numbers)
+    int skm_terms_sort(const SkmTerms *t, int32_t *ids, size_t n)
+    void skm_rows_free(SkmRows *r)
+    int skm_encode(SkmRows *r, const SkmText *d)
+    void skm_take(SkmRows *r, const uint8_t *p, size_t n)
+    int skm_flush_now(SkmRows *r)
+    void skm_forget(SkmRows *r)
+    int skm_end_row(SkmRows *r, int in_order)
+    int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
+    int skm_read_text(SkmRows *r, const SkmText *d, int in_order)
+
+cdef extern from *:
+    """
+    #define skm_str_data(s) PyUnicode_DATA(s)
+    #define skm_str_kind(s) ((int)PyUnicode_KIND(s))
+    #define skm_str_ascii(s) (PyUnicode_IS_ASCII(s) ? 1 : 0)
+    #define skm_str_length(s) PyUnicode_GET_LENGTH(s)
+    /* A number that is another one after each change of the dict: CPython counts them up
+       to 3.13. 0: unknown. */
+    #if PY_VERSION_HEX < 0x030e0000
+    #if defined(__GNUC__) || defined(__clang__)
+    #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    #endif
+    #define skm_dict_version(d) (((PyDictObject *)(d))->ma_version_tag)
+    #else
+    #define skm_dict_version(d) 0
+    #endif
+    """
+    const void *skm_str_data(object s)
+    int skm_str_kind(object s)
+    int skm_str_ascii(object s)
+    Py_ssize_t skm_str_length(object s)
+    uint64_t skm_dict_version(object d)
+    object PyUnicode_New(Py_ssize_t n, uint32_t largest)
+    void *PyUnicode_DATA(object s)
+    dict __Pyx_PyDict_NewPresized(Py_ssize_t n)
+
+ANALYZERS = {"word": SKM_WORD, "char": SKM_CHAR, "char_wb": SKM_CHAR_WB}
+IS_WORD = SKM_IS_WORD
+NOT_SPACE = SKM_NOT_SPACE
+
+skm_text_init()
+
+
+cdef class Memory:
+    """Memory with Python's buffer protocol, freed with the last array on it."""
+
+    cdef void *data
+    cdef Py_ssize_t n_bytes
+
+    def __dealloc__(self):
+        free(self.data)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.n_bytes, 0, flags & ~PyBUF_FORMAT)
+
+
+cdef Memory _memory(void *data, Py_ssize_t n_bytes):
+    cdef Memory memory = Memory()
+    if data == NULL:
+        data = malloc(8)
+        if data == NULL:
+            raise MemoryError
+        memset(data, 0, 8)
+    memory.data = data
+    memory.n_bytes = n_bytes
+    return memory
+
+
+cdef void _describe(SkmText *d, str text, int lower) noexcept:
+    d.data = skm_str_data(text)
+    d.n = <size_t> skm_str_length(text)
+    d.kind = skm_str_kind(text)
+    d.ascii = skm_str_ascii(text)
+    d.lower = lower
+
+
+cdef class Terms:
+    """A table of terms, numbered as they came.
+
+    ``seed``: 24 random bytes; results do not depend on them.
+    """
+
+    cdef SkmTerms table
+
+    def __cinit__(self, bytes seed, *args):
+        if len(seed) != 24:
+            raise ValueError("seed must have 24 bytes")
+        memcpy(self.table.seed, <const char *> seed, 24)
+        if not skm_terms_init(&self.table):
+            raise MemoryError
+
+    def __init__(self, bytes seed, list terms=None):
+        cdef SkmRows rows
+        cdef SkmText text
+        cdef str term
+        cdef int64_t added = 0
+        memset(&rows, 0, sizeof(SkmRows))
+        try:
+            for term in terms or ():
+                _describe(&text, term, 0)
+                if skm_encode(&rows, &text) != SKM_DONE:
+                    raise MemoryError
+                added = skm_terms_add(&self.table, rows.buffer, rows.n_buffer)
+                if added < 0:
+                    raise MemoryError
+        finally:
+            skm_rows_free(&rows)
+
+    def __dealloc__(self):
+        skm_terms_free(&self.table)
+
+    def __len__(self):
+        return self.table.n_terms
+
+    def merge(self, Terms other):
+        """Add the terms of another table; their numbers here, as int32."""
+        cdef size_t n_bytes = other.table.n_terms * sizeof(int32_t)
+        cdef Memory numbers = _memory(malloc(n_bytes + 8), <Py_ssize_t> n_bytes)
+        cdef int done
+        with nogil:
+            done = skm_terms_merge(&self.table, &other.table, <int32_t *> numbers.data)
+        if not done:
+            raise MemoryError
+        return numbers
+
+    def sort(self, numbers):
+        """Bring numbers of terms (int32) into the order of the terms, in place."""
+        cdef Array held = take(numbers, b"numbers", INT32, 1, True)
+        cdef int done
+        with nogil:
+            done = skm_terms_sort(&self.table, <int32_t *> held.data, <size_t> held.size)
+        if not done:
+            raise MemoryError
+
+    cdef str _string(self, int32_t number):
+        cdef size_t start = self.table.starts[number], j
+        cdef size_t length = self.table.starts[number + 1] - start
+        cdef const uint8_t *data = self.table.bytes + start
+        cdef uint8_t high = 0
+        for j in range(length):
+            high |= data[j]
+        if high >= 0x80:
+            return PyUnicode_DecodeUTF8(
+                <const char *> data, <Py_ssize_t> length, "surrogatepass"
+            )
+        term = PyUnicode_New(<Py_ssize_t> length, 0x7f)
+        memcpy(PyUnicode_DATA(term), data, length)
+        return term
+
+    def strings(self, numbers):
+        """Terms of these numbers (int32)."""
+        cdef Array held = take(numbers, b"numbers", INT32, 1, False)
+        cdef const int32_t *data = <const int32_t *> held.data
+        cdef Py_ssize_t i
+        return [self._string(data[i]) for i in range(held.size)]
+
+    def to_dict(self, numbers, columns):
+        """Terms of these numbers to their columns (both int32)."""
+        cdef Array held = take(numbers, b"numbers", INT32, 1, False)
+        cdef Array values = take(columns, b"columns", INT32, 1, False)
+        cdef Py_ssize_t i
+        cdef const int32_t *data = <const int32_t *> held.data
+        cdef const int32_t *found = <const int32_t *> values.data
+        cdef dict terms = __Pyx_PyDict_NewPresized(held.size)
+        if values.size != held.size:
+            raise ValueError("as many columns as numbers")
+        for i in range(held.size):
+            terms[self._string(data[i])] = found[i]
+        return terms
+
+
+cdef class Rows:
+    """Rows of a matrix of counts, filled text by text.
+
+    Parameters
+    ----------
+    settings : tuple
+        Analyzer, smallest and largest n, class of a token's characters, smallest number
+        of them, table of stop words or None.
+    lower : bool
+        Whether texts are still to be lower-cased.
+    terms : Terms or None
+        None: n-grams are hashed.
+    learn : bool
+        Whether terms that are not in the table are added.
+    analyze : callable
+        What Python has for a text that is not done here: its list of n-grams.
+    in_order : bool
+        Whether the columns of a row are in order; else as they came.
+    hashing : tuple
+        Number of columns, whether signs alternate, largest sum of ones.
+    """
+
+    cdef SkmRows rows
+    cdef readonly Terms terms
+    cdef Terms stop_words
+    cdef object analyze
+    cdef int lower
+    cdef int in_order
+
+    def __cinit__(
+        self,
+        tuple settings,
+        bint lower,
+        Terms terms,
+        bint learn,
+        object analyze,
+        bint in_order=True,
+        tuple hashing=(1, False, INT32_MAX),
+    ):
+        cdef SkmRows *r = &self.rows
+        r.analyzer, r.min_n, r.max_n, r.token_class, r.min_chars, self.stop_words = settings
+        r.n_features, r.alternate_sign, r.largest = hashing
+        if r.n_features < 1:
+            raise ValueError("a matrix has at least one column")
+        if r.n_features & (r.n_features - 1) == 0:
+            r.feature_mask = r.n_features - 1
+        if self.stop_words is not None:
+            r.stop_words = &self.stop_words.table
+        self.terms = terms
+        self.lower = lower
+        self.in_order = in_order
+        self.analyze = analyze
+        r.mode = SKM_HASH
+        if terms is not None:
+            r.terms = &terms.table
+            memcpy(r.seed, terms.table.seed, 24)
+            r.mode = SKM_FIT if learn else SKM_LOOKUP
+
+    def __dealloc__(self):
+        skm_rows_free(&self.rows)
+
+    def __len__(self):
+        return self.rows.n_rows
+
+    @property
+    def n_seen(self):
+        """Number of n-grams of hashed rows, repeated ones as well."""
+        return self.rows.n_seen
+
+    cdef _read_analyzed(self, list features):
+        cdef SkmText text
+        cdef object feature
+        for feature in features:
+            if type(feature) is not str:
+                raise TypeError(f"an n-gram must be a str, got {type(feature).__name__}")
+            if self.rows.mode == SKM_HASH:
+                # A lone surrogate has no UTF-8, and this is how it is said.
+                (<str> feature).encode("utf-8")
+            _describe(&text, <str> feature, 0)
+            if self.rows.mode != SKM_HASH:
+                # Slices that wait are in the buffer, which is about to change.
+                if not skm_flush_now(&self.rows):
+                    raise MemoryError
+            if skm_encode(&self.rows, &text) != SKM_DONE:
+                raise MemoryError
+            skm_take(&self.rows, self.rows.buffer, self.rows.n_buffer)
+        if not skm_end_row(&self.rows, self.in_order):
+            raise MemoryError
+
+    def read(self, list texts, bytearray prepared):
+        """Add a row for each text: a str, or the list of its n-grams.
+
+        ``prepared[i]``: text i is lower-cased already.
+        """
+        cdef Py_ssize_t i, n = len(texts), start = 0, end
+        cdef SkmText *described = <SkmText *> PyMem_Malloc((n + 1) * sizeof(SkmText))
+        cdef SkmRows *r = &self.rows
+        cdef int status, in_order = self.in_order
+        cdef object text
+        if described == NULL:
+            raise MemoryError
+        try:
+            while start < n:
+                end = start
+                while end < n and type(<object> texts[end]) is str:
+                    _describe(
+                        described + end, <str> texts[end], self.lower and not prepared[end]
+                    )
+                    end += 1
+                i = start
+                while i < end:
+                    status = SKM_DONE
+                    with nogil:
+                        while i < end:
+                            status = skm_read_text(r, described + i, in_order)
+                            if status != SKM_DONE:
+                                break
+                            i += 1
+                    if status == SKM_NO_MEMORY:
+                        raise MemoryError
+                    if status == SKM_NEEDS_LOWER:
+                        text = (<str> texts[i]).lower()
+                        _describe(described + i, <str> text, 0)
+                        status = skm_read_text(r, described + i, in_order)
+                        if status == SKM_NO_MEMORY:
+                            raise MemoryError
+                        if status == SKM_DONE:
+                            i += 1
+                    if status == SKM_SURROGATE:
+                        self._read_analyzed(self.analyze(texts[i]))
+                        i += 1
+                start = end
+                if start < n:
+                    self._read_analyzed(texts[start])
+                    start += 1
+        finally:
+            PyMem_Free(described)
+
+    def rename(self, numbers, Terms terms not None):
+        """Give the columns their numbers (int32) in another table, and rows their order."""
+        cdef Array held = take(numbers, b"numbers", INT32, 1, False)
+        cdef int done
+        with nogil:
+            done = skm_rename(&self.rows, <const int32_t *> held.data, &terms.table)
+        if not done:
+            raise MemoryError
+        self.terms = terms
+
+    def take(self):
+        """Columns and counts (int32) and offsets of the rows (int64), which leave this object."""
+        cdef SkmRows *r = &self.rows
+        columns = _memory(r.indices, <Py_ssize_t> (r.n_out * sizeof(int32_t)))
+        counts = _memory(r.values, <Py_ssize_t> (r.n_out * sizeof(int32_t)))
+        offsets = _memory(r.offsets, <Py_ssize_t> ((r.n_rows + 1) * sizeof(int64_t)))
+        skm_forget(r)
+        return columns, counts, offsets
+
+
+def rename(columns, numbers):
+    """Give columns other numbers, in place (both int32)."""
+    cdef Array held = take(columns, b"columns", INT32, 1, True)
+    cdef Array new = take(numbers, b"numbers", INT32, 1, False)
+    cdef Py_ssize_t i
+    cdef int32_t *data = <int32_t *> held.data
+    cdef const int32_t *found = <const int32_t *> new.data
+    with nogil:
+        for i in range(held.size):
+            data[i] = found[data[i]]
+
+
+def gather(iterator, list texts, Py_ssize_t n_characters, bint only_ascii):
+    """Append texts that need nothing to ``texts``, up to a number of characters and 4,096 texts.
+
+    Returns what stopped it and the number of characters that are left: a tuple of one
+    object that is not a str or, with ``only_ascii``, not ASCII; an empty tuple if there is
+    enough; None at the end.
+    """
+    cdef object text
+    for text in iterator:
+        if type(text) is not str or (only_ascii and not skm_str_ascii(text)):
+            return (text,), n_characters
+        texts.append(text)
+        n_characters -= skm_str_length(text)
+        if n_characters <= 0 or len(texts) >= 4096:
+            return (), n_characters
+    return None, n_characters
+
+
+def columns_to_terms(dict vocabulary):
+    """Terms in the order of their columns; None unless they are str of 0, …, n - 1."""
+    cdef Py_ssize_t n = len(vocabulary)
+    cdef Py_ssize_t column
+    cdef list terms = [None] * n
+    for term, value in vocabulary.items():
+        if type(term) is not str:
+            return None
+        try:
+            column = value
+        except (TypeError, OverflowError):
+            return None
+        if column < 0 or column >= n or terms[column] is not None:
+            return None
+        terms[column] = term
+    return terms
+
+
+def version(dict vocabulary):
+    """A number that differs when the dict was changed."""
+    cdef uint64_t number = skm_dict_version(vocabulary)
+    if number == 0:
+        number = <uint64_t> len(vocabulary)
+        for term, value in vocabulary.items():
+            number = (number ^ <uint64_t> hash(term)) * <uint64_t> 0x9e3779b97f4a7c15
+            number = (number ^ <uint64_t> hash(value)) * <uint64_t> 0x9e3779b97f4a7c15
+            number ^= number >> 32
+    return number

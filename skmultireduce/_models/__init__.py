@@ -1,0 +1,1 @@
+"""Models that know no estimator, and what they run on."""

@@ -1,0 +1,141 @@
+"""Threads of one training, which end with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
+from types import TracebackType
+
+from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
+
+__all__ = ["Threads", "usable_threads"]
+
+
+def usable_threads(n_jobs: int | None) -> int:
+    """Number of threads that a training or predictions may use.
+
+    One inside of another Parallel (a grid search, folds), where the cores are taken already.
+    """
+    backend, _ = get_active_backend()
+    return 1 if backend.nesting_level else effective_n_jobs(n_jobs)
+
+
+class Threads:
+    """Threads of one training; as a context, none of them outlives the block.
+
+    Parameters
+    ----------
+    n_threads : int
+        In [1, inf). 1: work is done by the caller.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        # Of one thread each: whatever one is given, it does in the order in which it came.
+        self._pools = [ThreadPoolExecutor(1) for _ in range(n_threads if n_threads > 1 else 0)]
+
+    def __enter__(self) -> Threads:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        # Also when interrupted: what a thread still computes would go into arrays that
+        # the caller takes to be at rest.
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools:
+            pool.shutdown(wait=True)
+
+    def begin(self, function: Callable[[int], None], n: int) -> Callable[[], None]:
+        """Begin to call ``function(0)``, …, ``function(n - 1)``, in any order.
+
+        What is begun next need not wait for all of them: its call with a number comes after
+        this one's with the same number, and may come before this one's with others.
+
+        Parameters
+        ----------
+        function : callable
+        n : int
+            Number of calls.
+
+        Returns
+        -------
+        wait : callable
+            Returns once all are made; raises the first exception of one. With one thread
+            `begin` does both.
+        """
+        if not self._pools:
+            for number in range(n):
+                function(number)
+            return lambda: None
+        calls = [
+            self._pools[number % self.n_threads].submit(function, number) for number in range(n)
+        ]
+
+        def wait() -> None:
+            for call in calls:
+                call.result()
+
+        return wait
+
+    def together(self, function: Callable[[int], None]) -> None:
+        """Call ``function(thread)`` in all threads at once.
+
+        For calls that wait for each other. None begins before all threads are there: if
+        one cannot be had, or the caller is interrupted, the others would wait for ever.
+
+        Parameters
+        ----------
+        function : callable
+            Either all calls raise or none does. An exception is raised here, and is the
+            end of the threads.
+        """
+        if not self._pools:
+            function(0)
+            return
+        gate = _Gate(self.n_threads)
+
+        def run(thread: int) -> None:
+            if gate.enter():
+                function(thread)
+
+        try:
+            self.begin(run, self.n_threads)()
+        except BaseException:
+            gate.close()
+            # A pool that has failed to start a thread has lost count of them.
+            self._end()
+            raise
+
+
+class _Gate:
+    """Lets n threads through when all are there, or none if it is closed before."""
+
+    def __init__(self, n: int) -> None:
+        self._missing = n
+        self._closed = False
+        self._change = Condition()
+
+    def enter(self) -> bool:
+        """Wait; whether to go on."""
+        with self._change:
+            if not self._closed:
+                self._missing -= 1
+                self._change.notify_all()
+                self._change.wait_for(lambda: self._closed or not self._missing)
+            return not self._closed
+
+    def close(self) -> None:
+        """Send back who waits and who comes; too late once all are there."""
+        with self._change:
+            self._closed = self._missing > 0
+            self._change.notify_all()

@@ -1,0 +1,1 @@
+"""How a label set becomes targets of a multi-class model, and back."""

@@ -1,0 +1,1 @@
+"""Texts to matrices by the compiled pass of ``_kernels/text.pyx``."""

@@ -1,0 +1,1 @@
+"""Training of a model: epochs, streams, schedule, predictions."""
