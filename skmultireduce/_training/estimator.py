@@ -19,7 +19,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._cutoff.counters import best_jaccard
+from .._cutoff.evaluation import best_jaccard
 from .._data.blocks import take_rows
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
