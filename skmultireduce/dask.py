@@ -37,7 +37,6 @@ from ._data.weights import read_class_weight
 from ._models.linear import LinearModel
 from ._sklearn import Interval, _fit_context, with_callbacks
 from ._state import forgets_on_error
-from ._training.estimator import _has_proba
 from .linear import MultiLabelSGDClassifier
 from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has
 
@@ -308,8 +307,8 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
 
     predict = lazy("predict", MultiLabelSGDClassifier)
     decision_function = lazy("decision_function", MultiLabelSGDClassifier)
-    predict_proba = lazy("predict_proba", MultiLabelSGDClassifier, _has_proba)
-    predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier, _has_proba)
+    predict_proba = lazy("predict_proba", MultiLabelSGDClassifier)
+    predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier)
 
     # --------------------------------------------------------------- conversion
     def to_local(self) -> MultiLabelSGDClassifier:

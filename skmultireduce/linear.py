@@ -39,7 +39,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         * ``"one_vs_rest_normalized"``: the same with targets 1/S. Learns q.
     loss : {"log_loss", "squared_hinge"}, default="log_loss"
         ``"log_loss"``: of the softmax, or of a sigmoid for each label. ``"squared_hinge"``:
-        of a linear support vector machine for each label; one-vs-rest reductions only.
+        of a linear support vector machine for each label; one-vs-rest reductions only. Its
+        probabilities are (1 + score) / 2, clipped; see :meth:`predict_proba`.
     alpha : float or "auto", default="auto"
         L2 penalty: the objective is the mean loss plus ``alpha / 2 * ||coef||^2``.
         ``"auto"``: ``r^2 / (C n)`` with r^2 the mean squared norm of the n rows, and C = 10

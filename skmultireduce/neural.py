@@ -37,7 +37,8 @@ class MultiLabelMLPClassifier(
             "one_vs_rest_normalized"}, default="pick_one"
         How a label set becomes targets; see `MultiLabelSGDClassifier`.
     loss : {"log_loss", "squared_hinge"}, default="log_loss"
-        ``"squared_hinge"`` for the one-vs-rest reductions only.
+        ``"squared_hinge"`` for the one-vs-rest reductions only, with the probabilities
+        (1 + score) / 2, clipped; see :meth:`predict_proba`.
     embedding_dim : int, default=100
         Length of the embeddings; that of `embedding_init` if given. In [1, inf).
     hidden_layer_sizes : int or array-like of int, default=()

@@ -17,7 +17,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._cutoff.evaluation import best_jaccard
@@ -36,7 +35,7 @@ from .._sklearn import CallbackSupportMixin, Interval, StrOptions, _fit_context
 from .._state import VersionedState
 from .form_1 import training_of
 from .loop import InMemory, Source, Watch, run_epochs
-from .predictions import all_scores, positives, top_labels
+from .predictions import all_scores, kept_inside, nearest_simplex, positives, top_labels
 from .schedule import LEARNING_RATES, Plan
 from .stream import Block, BlockSource, Stream, first_pass
 from .training import Position, Training
@@ -48,15 +47,6 @@ def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
             "Found input variables with inconsistent numbers of samples: "
             f"{[rows.shape[0], label_sets.n_rows]} in {names}."
         )
-
-
-def _has_proba(estimator: Any) -> bool:
-    if estimator.loss != "log_loss":
-        raise AttributeError(
-            f"predict_proba is not available for loss={estimator.loss!r}, whose scores are not "
-            "probabilities. Use loss='log_loss', or decision_function."
-        )
-    return True
 
 
 class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -134,8 +124,13 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         return loss_of(self.reduction, self.loss).name
 
     @property
-    def _link(self) -> str | None:
+    def _link(self) -> str:
         return loss_of(self.reduction, self.loss).link
+
+    @property
+    def _cut_scores(self) -> bool:
+        """Whether a cutoff is better on `decision_function` than on `predict_proba`."""
+        return loss_of(self.reduction, self.loss).clips
 
     def _n_threads(self) -> int:
         return usable_threads(self.n_jobs)
@@ -664,7 +659,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             return float(
                 np.mean(top_labels(model, rows, n_threads=n_threads) == label_sets.indices)
             )
-        scores = all_scores(model, rows, link=self._link, n_threads=n_threads)
+        link = None if self._cut_scores else self._link
+        scores = all_scores(model, rows, link=link, n_threads=n_threads)
         return float(best_jaccard(label_sets, scores)[1])
 
     # -------------------------------------------------------------- predictions
@@ -689,12 +685,16 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             return scores[:, 1] - scores[:, 0]
         return scores
 
-    @available_if(_has_proba)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the labels, strictly between 0 and 1.
 
         Softmax reductions: each row sums to 1; the probability that a label is the one
         picked (theory 2.1), not that a row has it. One-vs-rest: for each label on its own.
+
+        With ``loss="squared_hinge"`` it is (1 + score) / 2, what that loss learns the
+        probability by in the limit (theory 4.13), clipped. Many scores of rare labels are
+        below -1, and then told apart by `decision_function` alone; cutoffs are taken on
+        that.
 
         Parameters
         ----------
@@ -709,12 +709,14 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         check_is_fitted(self)
         rows = self._read_rows(X)
         model, n_threads = self._training.fitted, self._n_threads()
+        if self._target.kind == "multiclass" and self._cut_scores:
+            scores = all_scores(model, rows, n_threads=n_threads)
+            return kept_inside(nearest_simplex((1 + scores) / 2))
         out = all_scores(model, rows, link=self._link, n_threads=n_threads)
         if self._target.kind == "multiclass" and self.reduction in ONE_VS_REST:
             out /= out.sum(axis=1, keepdims=True)
         return out
 
-    @available_if(_has_proba)
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of `predict_proba`.
 
