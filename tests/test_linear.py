@@ -25,9 +25,9 @@ from skmultireduce import (
     MultiLabelSGDClassifier,
     ThresholdedMultiLabel,
 )
+from skmultireduce._models.pruning import _smallest_kept
 from skmultireduce._reductions.targets import REDUCTIONS
 from skmultireduce.inspection import top_features
-from skmultireduce.linear import _smallest_kept
 
 FORMS = [{"reduction": reduction} for reduction in REDUCTIONS]
 FORMS += [
