@@ -42,7 +42,7 @@ def fail(message: str) -> None:
 
 def check_python() -> None:
     """Python must be new enough, and able to make environments."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         fail(
             f"this is Python {sys.version.split()[0]}; 3.11 or newer is needed. Install one and "
             "run this script with it, for example: python3.12 tools/start.py demo"
