@@ -14,7 +14,13 @@ from skmultireduce._kernels.losses cimport (
     softmax_row,
     squared_hinge_row,
 )
-from skmultireduce._kernels.simd cimport forward, scale, skm_prefetch, subtract, update
+from skmultireduce._kernels.simd cimport (
+    scale,
+    skm_forward_float_int32_t,
+    skm_prefetch,
+    skm_update_float_int32_t,
+    subtract,
+)
 
 cdef enum:
     # Visits ahead at which a row of X is fetched.
