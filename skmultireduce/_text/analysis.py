@@ -74,7 +74,9 @@ def as_expected() -> bool:
     """Return whether scikit-learn's private methods are those that this module knows."""
     parent = sklearn_text.CountVectorizer
     try:
-        found = {name: list(inspect.signature(getattr(parent, name)).parameters) for name in _SEAMS}
+        found = {
+            name: list(inspect.signature(getattr(parent, name)).parameters) for name in _SEAMS
+        }
         analyze = parent(stop_words=["a"]).build_analyzer()
         return (
             found == _SEAMS

@@ -42,7 +42,9 @@ def _join(parts: list[kernel.Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     counts = [np.frombuffer(part[1], np.int32) for part in taken]
     ends = [np.frombuffer(part[2], np.int64) for part in taken]
     starts = np.cumsum([0, *map(len, columns)])
-    indptr = np.concatenate([[0], *(end + start for end, start in zip(ends, starts, strict=False))])
+    indptr = np.concatenate(
+        [[0], *(end + start for end, start in zip(ends, starts, strict=False))]
+    )
     if len(parts) == 1:
         return counts[0], columns[0], indptr, n_seen
     empty = np.empty(0, np.int32)
@@ -113,7 +115,11 @@ def count(
     counts, columns, indptr, _ = _join(_run(make, source, n_threads))
     kind = _indices_type(len(columns))
     X = csr(
-        counts, columns.astype(kind, copy=False), indptr.astype(kind, copy=False), len(terms), dtype
+        counts,
+        columns.astype(kind, copy=False),
+        indptr.astype(kind, copy=False),
+        len(terms),
+        dtype,
     )
     X.has_sorted_indices = True
     return X
@@ -193,7 +199,11 @@ def learn(vectorizer: Any, analysis: Analysis, documents: Iterable, dtype: Any):
     counts, columns, indptr, _ = _join(_run(make, source, n_threads, merge))
     kind = _indices_type(len(columns))
     X = csr(
-        counts, columns.astype(kind, copy=False), indptr.astype(kind, copy=False), len(terms), dtype
+        counts,
+        columns.astype(kind, copy=False),
+        indptr.astype(kind, copy=False),
+        len(terms),
+        dtype,
     )
     X.has_sorted_indices = True
     return Learned(terms), X
