@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     model = ThresholdedMultiLabel(
         classifier, strategy=options.strategy, random_state=options.seed, n_jobs=options.jobs
     )
-    if importlib.util.find_spec("rich") is not None and sys.stderr.isatty():
+    if ProgressBar and importlib.util.find_spec("rich") is not None and sys.stderr.isatty():
         model.set_callbacks(ProgressBar())
     begin = time.perf_counter()
     model.fit(X, train.target)

@@ -132,7 +132,7 @@ def test_warm_start_after_another_reduction_in_panels(client):
     params = {"warm_start": True, "average": True, **PARAMS}
     for reduction in ("one_vs_rest", "pick_all"):
         expected = MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2, **params).fit(X, y)
-        assert len(expected._widths) == 2
+        assert len(expected._training.model.widths) == 2
         model = DaskMultiLabelSGDClassifier.from_local(expected, n_shards=1, reduction=reduction)
         expected.set_params(reduction=reduction).fit(X, y)
         assert_same_model(model.fit(*arrays(X, y)), expected)
@@ -258,10 +258,15 @@ def test_rounds_of_several_epochs(client):
     # Who looks at the model between two rounds, and what is averaged there, changes nothing.
     seen = []
     watched = DaskMultiLabelSGDClassifier(epochs_per_round=3, average=1, **params)
-    looks = {k: lambda: seen.append(watched._copy_state()) for k in (1, 2, 3)}
-    watched.set_callbacks(Epochs(begin=looks)).fit(*parts)
-    assert len(seen) == 3
-    watched._n_averaged = 0
+
+    class Looks(Epochs):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            if context.task_name == "epoch":
+                seen.append(fitted_estimator.coef_)
+
+    watched.set_callbacks(Looks()).fit(*parts)
+    assert len(seen) == 4
+    watched._training.drop_mean()
     np.testing.assert_array_equal(watched.coef_, rarely.coef_)
 
 
@@ -437,9 +442,9 @@ def test_a_killed_worker_costs_no_rows():
 
 
 def test_lost_rows_are_an_error(client, monkeypatch):
-    epoch = rounds.Rounds.epoch
+    epoch = rounds.ClusterSource._epoch
     monkeypatch.setattr(
-        rounds.Rounds, "epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
+        rounds.ClusterSource, "_epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
     )  # fmt: skip
     model = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(RuntimeError, match="202 of 203 rows"):
@@ -483,12 +488,12 @@ def test_callbacks(client):
 
 
 def test_scoring_monitor_sees_each_epoch(client):
-    from sklearn.callback import ScoringMonitor
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
 
     def first(estimator, X, y):
         return float(estimator.predict_proba(X)[0, 0].compute())
 
-    monitor = ScoringMonitor(scoring={"first": first})
+    monitor = callback.ScoringMonitor(scoring={"first": first})
     model = DaskMultiLabelSGDClassifier(n_shards=2, **PARAMS).set_callbacks(monitor)
     model.fit(*arrays(X, Y))
     seen = [row["first"] for row in monitor.get_logs().data]

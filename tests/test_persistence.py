@@ -59,7 +59,7 @@ def test_linear_model_stays_mapped(tmp_path):
     joblib.dump(model, tmp_path / "model.joblib")
     loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
     loaded.predict(X)
-    weights = loaded._weights
+    weights = loaded._training.model.arrays.weights
     assert isinstance(weights, np.memmap)
     assert not weights.flags.writeable
 

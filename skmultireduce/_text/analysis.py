@@ -195,8 +195,8 @@ def find_analysis(vectorizer: Any, parent: type) -> Analysis | None:
 
 def batches(
     vectorizer: Any, analysis: Analysis, documents: Iterable, n_characters: int
-) -> Iterator[tuple[list, bytearray]]:
-    """Yield lists of texts and whether they are lower-cased already.
+) -> Iterator[tuple[list, bytearray, bool]]:
+    """Yield lists of texts, whether they are lower-cased already, whether more may follow.
 
     A document is read, decoded and checked when it comes; what is not a str then is
     analysed at once and stands as the list of its n-grams.
@@ -228,4 +228,4 @@ def batches(
             if left <= 0 or len(texts) >= 4096:
                 break
         if texts:
-            yield texts, prepared
+            yield texts, prepared, more
