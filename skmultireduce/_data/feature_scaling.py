@@ -12,11 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 
 from .hashing import hash64
+from .notices import warn
 from .rows import Rows
 
-__all__ = ["FeatureScaling", "RowSample", "find_scaling"]
+__all__ = [
+    "ColumnMoments",
+    "FeatureScaling",
+    "RowSample",
+    "columns_of",
+    "find_scaling",
+    "warn_of_heavy_columns",
+]
 
 # Rows that the statistics are of: their error, a 64th of a standard deviation, is far below
 # what the thresholds tell apart, and quantiles of all rows would cost more than an epoch.
@@ -116,7 +125,7 @@ class FeatureScaling:
 
         Parameters
         ----------
-        coef : ndarray of shape (n_labels, n_features)
+        coef : {ndarray, sparse array} of shape (n_labels, n_features)
         intercepts : ndarray of shape (n_labels,)
 
         Returns
@@ -124,9 +133,82 @@ class FeatureScaling:
         coef, intercepts : ndarray
             Of the same shapes and types.
         """
-        folded = coef / self.scale
+        folded = coef * (1 / self.scale) if sp.issparse(coef) else coef / self.scale
         offsets = intercepts - folded @ self.center
         return folded.astype(coef.dtype), offsets.astype(intercepts.dtype)
+
+
+@dataclass(frozen=True)
+class ColumnMoments:
+    """Sums of the values and of the squares of each column of sparse rows; they add up.
+
+    Parameters
+    ----------
+    n_rows : int
+    total, square : ndarray of shape (n_features,), float64
+    """
+
+    n_rows: int
+    total: np.ndarray
+    square: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Rows) -> ColumnMoments:
+        """Moments of sparse rows."""
+        n_rows, n_features = rows.shape
+        values = rows.data.astype(np.float64)
+        total = np.bincount(rows.indices, values, minlength=n_features)
+        values *= values
+        return cls(n_rows, total, np.bincount(rows.indices, values, minlength=n_features))
+
+    def __add__(self, other: ColumnMoments | int) -> ColumnMoments:
+        """Moments of the rows of both."""
+        if isinstance(other, int):
+            return self
+        return ColumnMoments(
+            self.n_rows + other.n_rows, self.total + other.total, self.square + other.square
+        )
+
+    __radd__ = __add__
+
+
+def columns_of(rows: Rows, *, first_row: int, used: np.ndarray) -> RowSample | ColumnMoments:
+    """What the scale of the columns is judged by; see `RowSample.of`."""
+    if rows.dense:
+        return RowSample.of(rows, first_row=first_row, used=used)
+    return ColumnMoments.of(rows)
+
+
+def warn_of_heavy_columns(columns: ColumnMoments, names: np.ndarray | None) -> None:
+    """Warn if a few columns of sparse rows hold most of their squared norms.
+
+    They are not centred, which would fill them.
+    """
+    square = columns.square / columns.n_rows
+    total = square.sum()
+    means = (columns.total / columns.n_rows) ** 2
+    if not total > 0 or not np.isfinite(total) or len(square) < 2:
+        return
+    heaviest = int(square.argmax())
+    others = (total - square[heaviest]) / (len(square) - 1)
+    heavy = np.zeros(len(square), dtype=bool)
+    if square[heaviest] > _LARGEST_COLUMN_SHARE * total:
+        heavy = square > _LARGEST_VARIANCE_RATIO * max(others, np.finfo(float).tiny)
+    if not heavy.any() and means.sum() > _LARGEST_MEAN_SHARE * total:
+        heavy = means > 0.5 * means.max()
+    if not heavy.any():
+        return
+    numbers = np.flatnonzero(heavy)
+    shown = [repr(str(names[i])) if names is not None else str(i) for i in numbers[:5]]
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    warn(
+        "heavy columns",
+        f"{'Column' if len(numbers) == 1 else 'Columns'} {', '.join(shown)}{more} of X hold "
+        f"{square[heavy].sum() / total:.0%} of its mean square, so that alpha='auto' and "
+        "eta0='auto' say little about the other columns. Sparse X is not centred or scaled: "
+        "use MaxAbsScaler or StandardScaler(with_mean=False), or pass dense X, for which it is "
+        "done.",
+    )
 
 
 def find_scaling(sample: RowSample, *, center: bool) -> FeatureScaling | None:
