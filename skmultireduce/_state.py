@@ -17,7 +17,7 @@ __all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "res
 sys.modules.setdefault("skmultireduce._label_sets", label_sets)
 
 # Raised when fitted attributes change so that older releases cannot use them.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class VersionedState:
@@ -54,7 +54,14 @@ class VersionedState:
         for parameter in signature(type(self)).parameters.values():
             if parameter.default is not parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
+        if form == 1:
+            state = self._from_form_1(state)
         super().__setstate__(state)
+
+    @classmethod
+    def _from_form_1(cls, state: dict[str, Any]) -> dict[str, Any]:
+        """State that release 0.1.0 has written, in the present form."""
+        return state
 
 
 def forgets_on_error(fit: Callable) -> Callable:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
-from inspect import signature
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     MetaEstimatorMixin,
-    clone,
     is_outlier_detector,
     is_regressor,
 )
-from sklearn.dummy import DummyClassifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -32,16 +25,43 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._data.blocks import indexable_rows, iter_row_blocks
-from ._data.label_sets import LabelSets, read_labels
+from ._data.inner_fits import last_step
+from ._data.label_sets import read_labels
+from ._data.notices import gathered, pass_on, warn
 from ._data.sparse import check_sparse
 from ._data.weights import read_sample_weight
-from ._reductions.draws import draw_labels
-from ._reductions.fmeasure import f_optimal_sets
+from ._reductions.class_table import ClassTable, SizeClasses
+from ._reductions.examples import (
+    Batch,
+    Draws,
+    Examples,
+    examples_job,
+    label_set_job,
+    pair_weights,
+    row_factor,
+    size_job,
+)
+from ._reductions.inner_models import (
+    Job,
+    class_proba,
+    mean_size,
+    run,
+    seeded,
+    size_proba,
+    takes_label_sets,
+)
+from ._reductions.marginals import (
+    best_sets,
+    joint,
+    joint_as_independent,
+    joint_marginals,
+    scores_of_labels,
+)
+from ._reductions.table import BY_NAME, SOFTMAX_REDUCTIONS, Reduction
 from ._sklearn import (
     HasMethods,
     Interval,
     StrOptions,
-    _check_method_params,
     _fit_context,
     _num_samples,
     _raise_for_params,
@@ -52,142 +72,18 @@ from ._state import VersionedState, forgets_on_error, restores_on_error
 
 __all__ = ["MultiClassReduction"]
 
-_SAMPLED = ("pick_one", "pick_all_normalized", "pick_all")
-_SELECTING = ("select_max", "select_min", "ignore")
-_BINARY = ("one_vs_rest", "one_vs_rest_normalized")
-
-# Merging large sizes moves the marginals of a row by 2 % of the mean size on average, at
-# most (6.8); by 4.7 that costs at most 4 % of micro Jaccard, in practice far less.
-_MERGE_TOLERANCE = 0.02
-
-# Repeating rows is exact where weights are multiples of the smallest, but must not take
-# more memory than this factor.
-_MAX_REPEAT = 4
+# Pickles of release 0.1.0 name it here.
+_SizeClasses = SizeClasses
 
 # A constant label column, or any probability that a classifier gives as 0 or 1, is moved
 # by less than the precision of the type, so that logits stay finite.
 _SMALLEST = 1e-30
 
 
-def _last_step(estimator: Any) -> tuple[str, Any]:
-    """Prefix of the parameters of a pipeline's last step, and that step."""
-    prefix = ""
-    while isinstance(estimator, Pipeline):
-        name, estimator = estimator.steps[-1]
-        prefix += name + "__"
-    return prefix, estimator
-
-
-def _takes_label_sets(estimator: Any) -> bool:
-    """Whether the classifier trains on label sets itself.
-
-    Such a classifier has the class attribute ``_takes_label_sets = True`` and a parameter
-    ``reduction``; it then gets an indicator matrix, and rows are not repeated.
-    """
-    last = _last_step(estimator)[1]
-    return getattr(last, "_takes_label_sets", False) and hasattr(last, "reduction")
-
-
-def _takes_weights(estimator: Any, method: str) -> bool:
-    last = _last_step(estimator)[1]
-    # Without the method only where one class is all that is known, see `_fit_model`.
-    return "sample_weight" in signature(getattr(last, method, last.fit)).parameters
-
-
-def _take(X: Any, rows: np.ndarray) -> Any:
-    """Rows of X; X itself where that is all of them in order."""
-    n_rows = _num_samples(X)
-    if len(rows) == n_rows and np.array_equal(rows, np.arange(n_rows)):
-        return X
-    return _safe_indexing(X, rows)
-
-
-def _finite_proba(estimator: Any, X: Any) -> np.ndarray:
-    proba = estimator.predict_proba(X)
-    if not np.all(np.isfinite(proba)):
-        raise ValueError(
-            f"{type(estimator).__name__}.predict_proba gives NaN for rows of X: its numbers "
-            "over- or underflow. Scale X, drop constant features, or choose another estimator."
-        )
-    return proba
-
-
 def _open_unit_interval(proba: np.ndarray) -> np.ndarray:
     """Clip in place to (0, 1) without the ends."""
     top = 1 - np.finfo(proba.dtype).epsneg
     return np.clip(proba, _SMALLEST, top, out=proba)
-
-
-@dataclass(frozen=True)
-class _Examples:
-    """A weighted multi-class problem: one class code for each of some rows."""
-
-    rows: np.ndarray
-    codes: np.ndarray
-    weights: np.ndarray
-
-    def without_weights(self, rng: np.random.RandomState) -> tuple[_Examples, bool]:
-        """Give the same problem with equal weights, and whether chance was needed."""
-        ratio = self.weights / self.weights.min()
-        counts = np.rint(ratio).astype(np.int64)
-        exact = np.allclose(ratio, counts, rtol=1e-9) and counts.sum() <= _MAX_REPEAT * len(counts)
-        if not exact:
-            # Systematic resampling: each example comes floor or ceil of its expected
-            # number of times, and so does each row, whose examples are neighbours.
-            edges = np.cumsum(self.weights) * (len(self.weights) / self.weights.sum())
-            counts = np.diff(np.floor(edges + rng.uniform()), prepend=0.0).astype(np.int64)
-        chosen = np.repeat(np.arange(len(counts)), counts)
-        return _Examples(self.rows[chosen], self.codes[chosen], np.ones(len(chosen))), not exact
-
-
-@dataclass(frozen=True)
-class _SizeClasses:
-    """Sizes of label sets as classes; all sizes from `cap` on are the last class.
-
-    ``total`` and ``weight`` are the sums behind the mean size of that last class, so that
-    batches can be added.
-    """
-
-    cap: int
-    total: float = 0.0
-    weight: float = 0.0
-
-    @classmethod
-    def choose(cls, sizes: np.ndarray, weights: np.ndarray, max_size: Any) -> _SizeClasses:
-        """Read `max_size`; for "auto" the least cap within `_MERGE_TOLERANCE`."""
-        largest = int(sizes.max(initial=1))
-        if max_size is None:
-            return cls(largest)
-        if max_size != "auto":
-            return cls(int(max_size))
-        allowed = _MERGE_TOLERANCE * (weights @ sizes)
-        for cap in range(1, largest):
-            tail = sizes >= cap
-            mean = np.average(sizes[tail], weights=weights[tail])
-            if weights[tail] @ np.abs(sizes[tail] - mean) <= allowed:
-                return cls(cap)
-        return cls(largest)
-
-    def add(self, sizes: np.ndarray, weights: np.ndarray) -> _SizeClasses:
-        """Count further rows."""
-        tail = sizes >= self.cap
-        return _SizeClasses(
-            self.cap,
-            self.total + float(weights[tail] @ sizes[tail]),
-            self.weight + float(weights[tail].sum()),
-        )
-
-    @property
-    def values(self) -> np.ndarray:
-        """Representative of each class: the size, for the last class the mean (6.8)."""
-        values = np.arange(1.0, self.cap + 1)
-        if self.weight > 0:
-            values[-1] = self.total / self.weight
-        return values
-
-    def index(self, sizes: np.ndarray) -> np.ndarray:
-        """Class of each positive size."""
-        return np.minimum(sizes, self.cap) - 1
 
 
 def _has(method: str) -> Any:
@@ -366,7 +262,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "reduction": [StrOptions({*_SAMPLED, *_SELECTING, *_BINARY})],
+        "reduction": [StrOptions(set(BY_NAME))],
         "size_model": [StrOptions({"expected", "joint"}), None],
         "size_estimator": [HasMethods(["fit", "predict"]), None],
         "max_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
@@ -481,7 +377,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
 
     def _start(self) -> None:
         """Check parameters against each other, and forget an earlier fit."""
-        if self.reduction in _BINARY:
+        if not self._form.softmax:
             raise ValueError(
                 f"reduction={self.reduction!r} has no multi-class problem. Use "
                 "sklearn.multiclass.OneVsRestClassifier(estimator), or the classifiers of "
@@ -491,11 +387,11 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
             raise ValueError(
                 f"estimator must be a classifier, got {type(self.estimator).__name__}."
             )
-        if self.size_model is not None and self.reduction in _SELECTING:
+        if self.size_model is not None and self._form.selects:
             raise ValueError(
                 f"size_model={self.size_model!r} needs a reduction that shows all labels of a "
-                f"row: set reduction to one of {', '.join(map(repr, _SAMPLED))} instead of "
-                f"{self.reduction!r}."
+                f"row: set reduction to one of {', '.join(map(repr, SOFTMAX_REDUCTIONS))} instead "
+                f"of {self.reduction!r}."
             )
         if self.size_model is not None and not hasattr(self.estimator, "predict_proba"):
             raise ValueError(
@@ -530,27 +426,19 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
             del self.feature_names_in_
         self._rng = check_random_state(self.random_state)
         self._seed = int(self._rng.randint(2**31 - 1))
-        self._target = None
+        self._target = self._table = None
         self._n_calls = 0
         self._warned = set()
         self.n_unlabeled_ = 0
 
-    def _seeded(self, estimator: Any) -> Any:
-        """Clone, with random states where it has none and this object has one."""
-        model = clone(estimator)
-        if self.random_state is not None:
-            seeds = {
-                name: self._rng.randint(2**31 - 1)
-                for name, value in sorted(model.get_params().items())
-                if value is None and f"__{name}".endswith("__random_state")
-            }
-            model.set_params(**seeds)
-        return model
+    @property
+    def _form(self) -> Reduction:
+        return BY_NAME[self.reduction]
 
     def _warn_once(self, what: str, message: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            warnings.warn(message, UserWarning, stacklevel=4)
+            warn(what, message)
 
     def _train(
         self, X: Any, y: Any, sample_weight: Any, params: dict, method: str, classes: Any
@@ -586,335 +474,129 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         sets = sets.take(rows)
         sizes = sets.sizes
         weights = np.ones(len(rows)) if weights is None else weights[rows]
-        self._count(sets, sizes, weights, first)
-        self._fit_models(X, rows, sets, sizes, weights, params, method, first)
+        counts = sets.counts(weights)
+        self._label_counts = counts if first else self._label_counts + counts
+        if first:
+            self._table = ClassTable(
+                target.n_labels, self.unlabeled == "none", self.size_model == "joint"
+            )
+        if self.size_model is not None:
+            self._table = self._table.count(sizes, weights, self.max_size)
+            self.sizes_ = self._table.size_values
+        self._fit_models(Batch(X, rows, sets, weights, params, method), first)
         self._n_calls += 1
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def _count(self, sets: LabelSets, sizes: np.ndarray, weights: np.ndarray, first: bool) -> None:
-        """Gather frequencies of labels, and sizes, over batches."""
-        counts = sets.counts(weights)
-        self._label_counts = counts if first else self._label_counts + counts
-        if self.size_model is None:
-            return
+    def _fit_models(self, batch: Batch, first: bool) -> None:
         if first:
-            self._size_classes = _SizeClasses.choose(sizes, weights, self.max_size)
-            self._size_limit = 1.0
-        self._size_classes = self._size_classes.add(sizes, weights)
-        self._size_limit = max(self._size_limit, float(sizes.max()))
-        self.sizes_ = self._size_classes.values
-        if self.unlabeled == "none":
-            self.sizes_ = np.concatenate([[0.0], self.sizes_])
-
-    def _size_codes(self, sizes: np.ndarray) -> np.ndarray:
-        """Position in `sizes_` of each size."""
-        if self.unlabeled == "none":
-            return np.where(sizes > 0, self._size_classes.index(sizes) + 1, 0)
-        return self._size_classes.index(sizes)
-
-    def _class_sets(self, sets: LabelSets, sizes: np.ndarray) -> LabelSets:
-        """Class codes of each row: its labels or pairs, or the class of empty sets."""
-        n_sizes = self._size_classes.cap if self.size_model == "joint" else 1
-        none = sets.n_labels * n_sizes
-        codes = sets.indices.astype(np.int64)
-        if n_sizes > 1:
-            codes = codes * n_sizes + np.repeat(self._size_classes.index(sizes), sizes)
-        n_codes = none + (self.unlabeled == "none")
-        if np.all(sizes > 0):
-            return LabelSets(sets.indptr, codes, n_codes)
-        filled = np.maximum(sizes, 1)
-        indptr = np.zeros(len(sizes) + 1, dtype=np.int64)
-        np.cumsum(filled, out=indptr[1:])
-        with_none = np.full(indptr[-1], none, dtype=np.int64)
-        with_none[np.repeat(sizes > 0, filled)] = codes
-        return LabelSets(indptr, with_none, n_codes)
-
-    def _set_columns(self, codes: np.ndarray) -> None:
-        """Remember label and size of each class of the classifier."""
-        n_sizes = self._size_classes.cap if self.size_model == "joint" else 1
-        self._codes = codes
-        self._column_labels = np.where(codes < self.n_labels_ * n_sizes, codes // n_sizes, -1)
-        self._column_sizes = None
-        if self.size_model == "joint":
-            shift = int(self.unlabeled == "none")
-            self._column_sizes = np.where(self._column_labels >= 0, codes % n_sizes + shift, 0)
-            pairs = np.column_stack([self._column_labels, self._column_sizes])
-            self.pairs_ = pairs[self._column_labels >= 0]
-
-    def _fit_models(
-        self,
-        X: Any,
-        rows: np.ndarray,
-        sets: LabelSets,
-        sizes: np.ndarray,
-        weights: np.ndarray,
-        params: dict,
-        method: str,
-        first: bool,
-    ) -> None:
-        class_sets = self._class_sets(sets, sizes)
-        if method == "partial_fit":
-            if first:
-                self._set_columns(np.arange(class_sets.n_labels))
-            else:
-                self._check_known(class_sets.indices, self._codes)
-        if first:
-            self._models = [self._seeded(self.estimator)]
+            rng = None if self.random_state is None else self._rng
+            self._models = [seeded(self.estimator, rng)]
             if self.size_model == "expected":
                 base = self.estimator if self.size_estimator is None else self.size_estimator
-                self._models.append(self._seeded(base))
-        direct = _takes_label_sets(self.estimator) and self._target.kind == "multilabel"
-        if first and direct:
-            # What else the reductions differ in is in the weights of the rows.
-            own = "pick_one" if self.reduction == "pick_one" else "pick_all_normalized"
-            self._models[0].set_params(**{_last_step(self.estimator)[0] + "reduction": own})
-        fit_label = self._label_set_job if direct else self._examples_job
-        row_weights = self._row_weights(sizes, weights, first)
-        jobs = [fit_label(self._models[0], X, rows, class_sets, row_weights, params, method)]
+                self._models.append(seeded(base, rng))
+        jobs = [self._label_job(batch, first)]
         if self.size_model == "expected":
-            jobs.append(self._size_job(self._models[1], X, rows, sizes, weights, method))
-        self._models = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_model)(*job, method) for job in jobs
+            jobs.append(self._size_job(batch))
+        fitted = Parallel(n_jobs=self.n_jobs)(
+            delayed(_run_quietly)(job, batch.method) for job in jobs
         )
+        self._models = [model for model, _ in fitted]
+        pass_on(*(found for _, found in fitted))
         self.estimator_ = self._models[0]
         if self.size_model == "expected":
             self.size_estimator_ = self._models[1]
 
-    @staticmethod
-    def _check_known(codes: np.ndarray, known: np.ndarray) -> None:
-        """Refuse to continue a `fit` whose classifier lacks a class."""
-        if not np.all(np.isin(codes, known)):
-            raise ValueError(
-                "y has labels, or numbers of labels, that the y of fit did not have. Start with "
-                "partial_fit instead of fit to add data with others later."
-            )
-
-    def _examples_job(
-        self,
-        model: Any,
-        X: Any,
-        rows: np.ndarray,
-        class_sets: LabelSets,
-        weights: np.ndarray,
-        params: dict,
-        method: str,
-    ) -> tuple:
-        """Rows repeated for each class that they show."""
-        pair_weights = self._pair_weights(class_sets)
-        pair_weights *= np.repeat(weights, class_sets.sizes)
-        shown = np.flatnonzero(pair_weights)
-        if len(shown) == 0:
-            raise ValueError(
-                f"reduction={self.reduction!r} leaves no row; no row has exactly one label. Use "
-                "another reduction."
-            )
-        examples = _Examples(
-            class_sets.rows[shown], class_sets.indices[shown], pair_weights[shown]
-        )
-        examples = self._fit_to(model, examples, method)
-        if method == "fit":
-            codes, y = np.unique(examples.codes, return_inverse=True)
-            self._set_columns(codes)
-        else:
-            y = np.searchsorted(self._codes, examples.codes)
-        taken = rows[examples.rows]
-        params = _check_method_params(X, params, indices=taken) if params else {}
-        return model, _take(X, taken), y, examples.weights, params, len(self._codes)
-
-    def _label_set_job(
-        self,
-        model: Any,
-        X: Any,
-        rows: np.ndarray,
-        class_sets: LabelSets,
-        weights: np.ndarray,
-        params: dict,
-        method: str,
-    ) -> tuple:
-        """Label sets, or sets of pairs, as they are."""
-        if self.reduction in _SELECTING:
-            shown = np.flatnonzero(self._pair_weights(class_sets))
-            chosen = class_sets.rows[shown]
-            class_sets = LabelSets(
-                np.arange(len(shown) + 1), class_sets.indices[shown], class_sets.n_labels
-            )
-            rows, weights = rows[chosen], weights[chosen]
-        if len(rows) == 0:
-            raise ValueError(
-                f"reduction={self.reduction!r} leaves no row; no row has exactly one label. Use "
-                "another reduction."
-            )
-        if method == "fit":
-            self._set_columns(np.unique(class_sets.indices))
-        columns = np.searchsorted(self._codes, class_sets.indices)
-        y = sp.csr_array(
-            (np.ones(len(columns), dtype=np.int8), columns, class_sets.indptr),
-            shape=(len(rows), len(self._codes)),
-        )
-        params = _check_method_params(X, params, indices=rows) if params else {}
-        return model, _take(X, rows), y, weights, params, len(self._codes)
-
-    def _size_job(
-        self,
-        model: Any,
-        X: Any,
-        rows: np.ndarray,
-        sizes: np.ndarray,
-        weights: np.ndarray,
-        method: str,
-    ) -> tuple:
-        """Sizes as classes, or as numbers for a regressor."""
-        if is_regressor(model):
-            examples = self._fit_to(model, _Examples(np.arange(len(rows)), sizes, weights), method)
-            y = examples.codes.astype(np.float64)
-            return model, _take(X, rows[examples.rows]), y, examples.weights, {}, None
-        examples = _Examples(np.arange(len(rows)), self._size_codes(sizes), weights)
-        examples = self._fit_to(model, examples, method)
-        if method == "fit":
-            self._seen_sizes, y = np.unique(examples.codes, return_inverse=True)
-        else:
-            if self._n_calls == 0:
-                self._seen_sizes = np.arange(len(self.sizes_))
+    def _label_job(self, batch: Batch, first: bool) -> Job:
+        """Fit of the classifier; says in `_table` which classes it will know."""
+        model = self._models[0]
+        direct = self._trains_on_sets
+        if first and direct:
+            # What else the reductions differ in is in the weights of the rows.
+            own = "pick_one" if self._form.draws else "pick_all_normalized"
+            model.set_params(**{last_step(self.estimator)[0] + "reduction": own})
+        class_sets = self._table.class_sets(batch.sets)
+        if batch.method == "partial_fit":
+            if first:
+                self._table = self._table.knowing(np.arange(class_sets.n_labels))
             else:
-                self._check_known(examples.codes, self._seen_sizes)
-            y = np.searchsorted(self._seen_sizes, examples.codes)
-        taken = rows[examples.rows]
-        return model, _take(X, taken), y, examples.weights, {}, len(self._seen_sizes)
-
-    def _fit_to(self, model: Any, examples: _Examples, method: str) -> _Examples:
-        """Examples that the model can take: without weights if it knows none."""
-        if np.all(examples.weights == examples.weights[0]) or _takes_weights(model, method):
-            return examples
-        examples, random = examples.without_weights(self._rng)
-        if random:
-            self._warn_once(
-                "weights",
-                f"{type(_last_step(model)[1]).__name__} does not support sample_weight; rows are "
-                "resampled in proportion to their weights instead.",
-            )
-        return examples
-
-    def _pair_weights(self, class_sets: LabelSets) -> np.ndarray:
-        """Weight with which each row shows each of its classes; they sum to 1 or 0."""
-        indptr, sizes = class_sets.indptr, class_sets.sizes
-        n_pairs = len(class_sets.indices)
-        if self.reduction in ("pick_all_normalized", "pick_all"):
-            return np.repeat(1.0 / sizes, sizes)
-        if self.reduction == "ignore":
-            return np.repeat((sizes == 1).astype(float), sizes)
-        weights = np.zeros(n_pairs)
-        if self.reduction == "pick_one":
-            # Further calls go on in the cycles of the first.
-            for draw in range(self.n_draws):
-                epoch = self._n_calls * self.n_draws + draw
-                drawn = draw_labels(indptr, seed=self._seed, epoch=epoch, method="cycle")
-                weights[drawn] += 1.0 / self.n_draws
-            return weights
-        # The class of empty sets is alone in its row, its count does not matter.
-        counts = np.append(self._label_counts, 0.0)[class_sets.indices]
-        sign = -1.0 if self.reduction == "select_max" else 1.0
-        order = np.lexsort((class_sets.indices, sign * counts, class_sets.rows))
-        weights[order[indptr[:-1]]] = 1.0
-        return weights
-
-    def _row_weights(self, sizes: np.ndarray, weights: np.ndarray, first: bool) -> np.ndarray:
-        """Weight of each row in the multi-class problem."""
-        if self.size_model == "joint" and self.reduction == "pick_all":
-            # Merged sizes count as their mean, by which probabilities are divided again.
-            factor = np.maximum(self.sizes_[self._size_codes(sizes)], 1.0)
-        elif self.size_model == "expected" or self.reduction == "pick_all":
-            # Statement 3.5: the minimiser is then in proportion to the marginals.
-            factor = np.maximum(sizes, 1).astype(float)
+                _check_known(class_sets.indices, self._table.codes)
+        weights = self._row_weights(batch, first)
+        shown = None
+        if self._form.selects or not direct:
+            draws = Draws(self._seed, self.n_draws, self._n_calls)
+            shown = pair_weights(class_sets, self._form, self._label_counts, draws)
+            if not np.any(shown):
+                raise ValueError(
+                    f"reduction={self.reduction!r} leaves no row; no row has exactly one label. "
+                    "Use another reduction."
+                )
+        codes = None if batch.method == "fit" else self._table.codes
+        problem = model, batch, class_sets, shown, weights, codes
+        if direct:
+            job, codes = label_set_job(*problem)
         else:
+            job, codes = examples_job(*problem, self._resampling(batch))
+        self._table = self._table.knowing(codes)
+        if self.size_model == "joint":
+            self.pairs_ = self._table.pairs
+        return job
+
+    def _size_job(self, batch: Batch) -> Job:
+        seen = None
+        if batch.method == "partial_fit":
+            if self._n_calls == 0:
+                seen = np.arange(len(self.sizes_))
+            else:
+                seen = self._seen_sizes
+                if seen is not None:
+                    _check_known(self._table.size_positions(batch.sets.sizes), seen)
+        job, self._seen_sizes = size_job(
+            self._models[1], batch, self._table, seen, self._resampling(batch)
+        )
+        return job
+
+    def _resampling(self, batch: Batch) -> Any:
+        def resample(model: Any, examples: Examples) -> Examples:
+            return examples.fit_for(model, batch.method, self._rng, self._warn_once)
+
+        return resample
+
+    def _row_weights(self, batch: Batch, first: bool) -> np.ndarray:
+        """Weight of each row in the multi-class problem; they sum to that of the rows."""
+        weights = batch.weights
+        factor = row_factor(batch.sets.sizes, self._table, self._form, self.size_model)
+        if factor is None:
             return weights
         if first:
             # Kept for later batches, whose rows would not count alike otherwise.
             self._scale = weights.sum() / (weights @ factor)
         return weights * factor * self._scale
 
+    @property
+    def _trains_on_sets(self) -> bool:
+        return takes_label_sets(self.estimator) and self._target.kind == "multilabel"
+
     def _class_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes `_codes`, float64 or float32."""
-        proba = _finite_proba(self.estimator_, X)
-        if proba.shape[1] == len(self._codes):
-            return proba
-        # A classifier may know fewer classes, if resampling left none of a rare one.
-        full = np.zeros((proba.shape[0], len(self._codes)), dtype=proba.dtype)
-        full[:, self.estimator_.classes_] = proba
-        return full
-
-    def _label_columns(self, columns: np.ndarray, fill: Any) -> np.ndarray:
-        """Columns of the classes of the classifier as columns of labels."""
-        labels = self._column_labels
-        if np.array_equal(labels, np.arange(self.n_labels_)):
-            return columns
-        out = np.empty((columns.shape[0], self.n_labels_), dtype=columns.dtype)
-        out[:] = fill
-        known = labels >= 0
-        out[:, labels[known]] = columns[:, known]
-        return out
-
-    def _none_column(self, proba: np.ndarray) -> np.ndarray:
-        """Probability of the class of empty sets."""
-        none = self._column_labels < 0
-        return proba[:, none].sum(axis=1)
+        return class_proba(self.estimator_, X, len(self._table.codes))
 
     def _size_proba(self, X: Any) -> np.ndarray:
-        out = np.zeros((_num_samples(X), len(self.sizes_)))
-        out[:, self._seen_sizes[self.size_estimator_.classes_]] = _finite_proba(
-            self.size_estimator_, X
-        )
-        return out
-
-    def _mean_size(self, X: Any) -> np.ndarray:
-        if is_regressor(self.size_estimator_):
-            least = 0.0 if self.unlabeled == "none" else 1.0
-            return np.clip(np.ravel(self.size_estimator_.predict(X)), least, self._size_limit)
-        if hasattr(self.size_estimator_, "predict_proba"):
-            return self._size_proba(X) @ self.sizes_
-        return self.sizes_[self._seen_sizes[self.size_estimator_.predict(X)]]
+        return size_proba(self.size_estimator_, X, self._table, self._seen_sizes)
 
     def _joint(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """P(label in Y, size | x) by column of the classifier, and P(size | x)."""
-        picked = self._class_proba(X).astype(np.float64, copy=False)
-        # The class of empty sets counts as one label.
-        sizes = np.maximum(self.sizes_[self._column_sizes], 1.0)
-        if self.reduction == "pick_all":
-            picked = picked / sizes
-            picked /= picked.sum(axis=1, keepdims=True)
-        size_proba = picked @ self._indicator(self._column_sizes, len(self.sizes_))
-        # Statement 6.2: no label is in more sets of a size than there are.
-        return np.minimum(picked * sizes, size_proba[:, self._column_sizes]), size_proba
+        return joint(self._class_proba(X), self._table, self._form)
 
-    @staticmethod
-    def _indicator(groups: np.ndarray, n_groups: int) -> sp.csc_array:
-        """Matrix that sums columns by group; negative groups are left out."""
-        members = np.flatnonzero(groups >= 0)
-        return sp.csc_array(
-            (np.ones(len(members)), (members, groups[members])), shape=(len(groups), n_groups)
-        )
-
-    def _marginals(
-        self, X: Any, mean_size: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _marginals(self, X: Any, sizes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores of labels (with `size_model`: marginals), and of the empty set."""
         if self.size_model == "joint":
-            delta, size_proba = self._joint(X)
-            marginals = delta @ self._indicator(self._column_labels, self.n_labels_)
-            empty = size_proba[:, 0] if self.unlabeled == "none" else np.zeros(len(delta))
-            return marginals, empty
+            return joint_marginals(*self._joint(X), self._table)
         proba = self._class_proba(X)
-        none = self._none_column(proba)
-        scores = self._label_columns(proba, 0)
-        if self.size_model == "expected":
-            # 6.9 A. The softmax over labels alone, times the mean size.
-            mean_size = self._mean_size(X) if mean_size is None else mean_size
-            with np.errstate(invalid="ignore", divide="ignore"):
-                factor = np.where(none < 1, mean_size / (1 - none), 0.0)
-            return scores * factor[:, None], none * factor
-        return scores, none
+        if self.size_model == "expected" and sizes is None:
+            sizes = mean_size(self.size_estimator_, X, self._table, self._seen_sizes)
+        return scores_of_labels(proba, self._table, sizes)
 
     def _blocks(self, X: Any, bytes_per_row: float) -> list:
         """Pieces of X, X itself if the work fits into memory at once."""
@@ -930,7 +612,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
     @property
     def _row_bytes(self) -> float:
         """Memory of a row of class probabilities and what is computed from them."""
-        return 32.0 * len(self._codes)
+        return 32.0 * len(self._table.codes)
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -978,16 +660,16 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
             scores = self.estimator_.decision_function(X)
         two_classes = self._target.kind == "multiclass" and self.n_labels_ == 2
         if scores.ndim == 1:
-            if two_classes and len(self._codes) == 2:
+            if two_classes and len(self._table.codes) == 2:
                 return scores
             scores = np.column_stack([-scores, scores])
-        if scores.shape[1] != len(self._codes):
+        if scores.shape[1] != len(self._table.codes):
             raise ValueError(
                 f"The decision_function of {type(self.estimator_).__name__} has "
-                f"{scores.shape[1]} columns for {len(self._codes)} classes; set its "
+                f"{scores.shape[1]} columns for {len(self._table.codes)} classes; set its "
                 "decision_function_shape to 'ovr', or use predict_proba."
             )
-        scores = self._label_columns(scores, scores.min(axis=1, keepdims=True) - 1)
+        scores = self._table.to_labels(scores, scores.min(axis=1, keepdims=True) - 1)
         return scores[:, 1] - scores[:, 0] if two_classes else scores
 
     @available_if(_has_size_proba)
@@ -1033,14 +715,8 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         """
         blocks = self._blocks(X, self._row_bytes)
         delta = np.concatenate([self._joint(part)[0] for part in blocks])
-        delta = delta[:, self._column_labels >= 0]
-        return delta if compact else self._spread(delta)
-
-    def _spread(self, delta: np.ndarray) -> np.ndarray:
-        """Columns by pair as (label, size)."""
-        out = np.zeros((delta.shape[0], self.n_labels_, len(self.sizes_)))
-        out[:, self.pairs_[:, 0], self.pairs_[:, 1]] = delta
-        return out
+        delta = delta[:, self._table.labels >= 0]
+        return delta if compact else self._table.spread(delta)
 
     def predict(self, X: Any) -> Any:
         """Predict labels, as set by `decision`.
@@ -1073,11 +749,9 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
 
     def _top_label(self, X: Any) -> np.ndarray:
         """Most probable label of each row, -1 for none."""
-        by_classifier = self.size_model is None and not (
-            _takes_label_sets(self.estimator) and self._target.kind == "multilabel"
-        )
-        if by_classifier:
-            return self._column_labels[np.asarray(self.estimator_.predict(X), dtype=np.int64)]
+        if self.size_model is None and not self._trains_on_sets:
+            codes = np.asarray(self.estimator_.predict(X), dtype=np.int64)
+            return self._table.labels[codes]
         labels = []
         for part in self._blocks(X, self._row_bytes):
             scores, empty = self._marginals(part)
@@ -1086,29 +760,16 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         return np.concatenate(labels)
 
     def _best_sets(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        table = self._table
         if self.size_model == "joint":
-            delta, size_proba = self._joint(X)
-            delta = self._spread(delta[:, self._column_labels >= 0])
+            delta, sizes = self._joint(X)
+            delta = table.spread(delta[:, table.labels >= 0])
         else:
-            size_proba = self._size_proba(X)
-            marginals, _ = self._marginals(X, size_proba @ self.sizes_)
-            # 6.7b: given x, each size has its share of a label's probability.
-            share = size_proba * self.sizes_
-            with np.errstate(invalid="ignore", divide="ignore"):
-                share = np.nan_to_num(share / share.sum(axis=1, keepdims=True))
-            delta = np.minimum(marginals[:, :, None] * share[:, None], size_proba[:, None])
-        empty = None
-        sizes = self.sizes_
-        if self.unlabeled == "none":
-            delta, sizes = delta[:, :, 1:], sizes[1:]
-            empty = size_proba[:, 0]
-        max_labels = None
-        if self._target.kind == "multiclass":
-            max_labels, empty = 1, None
-        indptr, indices, _ = f_optimal_sets(
-            delta, sizes, empty, beta=self.beta, max_labels=max_labels
-        )
-        return np.diff(indptr), indices
+            sizes = self._size_proba(X)
+            marginals, _ = self._marginals(X, sizes @ self.sizes_)
+            delta = joint_as_independent(marginals, sizes, table)
+        single = self._target.kind == "multiclass"
+        return best_sets(delta, sizes, table, beta=self.beta, single=single)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Get metadata routing of this object.
@@ -1131,6 +792,22 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
             )
         )
 
+    @staticmethod
+    def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
+        if "_codes" in state:
+            sizes = state.pop("_size_classes", None)
+            if sizes is not None:
+                sizes = replace(sizes, largest=state.pop("_size_limit"))
+            del state["_column_labels"], state["_column_sizes"]
+            state["_table"] = ClassTable(
+                state["n_labels_"],
+                state["unlabeled"] == "none",
+                state["size_model"] == "joint",
+                sizes,
+                state.pop("_codes"),
+            )
+        return state
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         base = get_tags(self.estimator)
@@ -1143,29 +820,16 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         return tags
 
 
-def _fit_model(
-    model: Any,
-    X: Any,
-    y: Any,
-    weights: np.ndarray,
-    params: dict,
-    n_classes: int | None,
-    method: str,
-) -> Any:
-    """Fit one model; `n_classes` is None for a regressor."""
-    if n_classes == 1:
-        # Many classifiers refuse a single class, the answer is the same for all.
-        n_rows = _num_samples(X)
-        return DummyClassifier(strategy="prior").fit(
-            np.empty((n_rows, 0)), np.zeros(n_rows, dtype=np.int64)
+def _run_quietly(job: Job, method: str) -> tuple[Any, dict]:
+    """A fit, and what it warns about."""
+    with gathered() as found:
+        return run(job, method), found
+
+
+def _check_known(codes: np.ndarray, known: np.ndarray) -> None:
+    """Refuse to continue a `fit` whose classifier lacks a class."""
+    if not np.all(np.isin(codes, known)):
+        raise ValueError(
+            "y has labels, or numbers of labels, that the y of fit did not have. Start with "
+            "partial_fit instead of fit to add data with others later."
         )
-    params = dict(params)
-    if np.any(weights != 1) and _takes_weights(model, method):
-        prefix, last = _last_step(model)
-        if prefix and get_config()["enable_metadata_routing"]:
-            getattr(last, f"set_{method}_request")(sample_weight=True)
-            prefix = ""
-        params[prefix + "sample_weight"] = weights
-    if method == "partial_fit" and n_classes is not None and y.ndim == 1:
-        params["classes"] = np.arange(n_classes)
-    return getattr(model, method)(X, y, **params)

@@ -1,4 +1,4 @@
-"""Exact laws of label sets on few labels, by going through all sets."""
+"""Exact laws of label sets on few labels, by going through all sets, and an attack on bounds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from functools import cached_property
 
 import numpy as np
+from scipy.special import softmax
 
 
 def all_sets(n_labels):
@@ -71,6 +72,12 @@ class SetLaw:
             table[key] = table.get(key, 0.0) + chance
         return cls.of(len(p), table)
 
+    @classmethod
+    def mixture(cls, weights, laws):
+        """One of several laws, drawn with these probabilities."""
+        parts = [w * law.p for w, law in zip(weights, laws, strict=True)]
+        return cls(np.concatenate([law.sets for law in laws]), np.concatenate(parts))
+
     def expect(self, values):
         """Mean of one value (or array) for each set."""
         return np.tensordot(self.p, np.asarray(values, dtype=float), axes=1)
@@ -119,21 +126,22 @@ class SetLaw:
         return np.divide(s_pairs, self.q, out=np.ones(self.n_labels), where=self.q > 0)
 
 
-class Population:
-    """Several points x with their weights and laws."""
+class Points:
+    """Several points x of which only the marginals matter.
 
-    def __init__(self, weights, laws):
-        self.w, self.laws = np.asarray(weights, dtype=float), laws
-        self.m = np.array([law.m for law in laws])
-        self.q = np.array([law.q for law in laws])
-        self.sigma = np.array([law.sigma for law in laws])
-        self.mu = np.array([law.mean_size for law in laws])
+    Parameters
+    ----------
+    weights : array-like of shape (n_points,)
+        Probabilities of the points.
+    m : array-like of shape (n_points, n_labels)
+        Marginals, rows sum to the mean size at the point.
+    """
+
+    def __init__(self, weights, m):
+        self.w, self.m = np.asarray(weights, dtype=float), np.asarray(m, dtype=float)
+        assert abs(self.w.sum() - 1) < 1e-9
+        self.mu = self.m.sum(axis=1)
         self.mean_size = self.w @ self.mu
-
-    @classmethod
-    def random(cls, rng, n_points=3, n_labels=4, **kwargs):
-        laws = [SetLaw.random(rng, n_labels, **kwargs) for _ in range(n_points)]
-        return cls(rng.dirichlet(np.ones(n_points)), laws)
 
     def mean(self, values):
         """Mean over x of one value for each point."""
@@ -160,10 +168,147 @@ class Population:
         theta = best / (1 + best)
         return best, theta, self.m > theta
 
-    def spread(self, c):
-        """E[|S - c|; S >= 1] / E[S]."""
-        parts = [law.expect(np.abs(law.size - c) * (law.size > 0)) for law in self.laws]
+    def errors(self, scores):
+        """How far scores are below and above the marginals: a and b of statement 4.12."""
+        gap = self.m - scores
+        return [self.mean(np.clip(d, 0, None).sum(axis=1)) / self.mean_size for d in (gap, -gap)]
+
+
+class Population(Points):
+    """Several points x with their weights and laws."""
+
+    def __init__(self, weights, laws):
+        super().__init__(weights, [law.m for law in laws])
+        self.laws = laws
+        self.q = np.array([law.q for law in laws])
+        self.sigma = np.array([law.sigma for law in laws])
+
+    @classmethod
+    def random(cls, rng, n_points=3, n_labels=4, **kwargs):
+        laws = [SetLaw.random(rng, n_labels, **kwargs) for _ in range(n_points)]
+        return cls(rng.dirichlet(np.ones(n_points)), laws)
+
+    def spread(self, c, *, dropped=False):
+        """E|S - c| / E[S], over rows with labels unless those without are dropped."""
+        parts = [
+            law.expect(np.abs(law.size - c) * ((law.size > 0) | dropped)) for law in self.laws
+        ]
         return self.mean(parts) / self.mean_size
+
+    def size_errors(self, c):
+        """a and b of statement 4.12 from sizes alone, those of dropped rows too."""
+        return [
+            self.mean([law.expect(np.clip(sign * (law.size - c), 0, None)) for law in self.laws])
+            / self.mean_size
+            for sign in (1, -1)
+        ]
+
+
+class Many:
+    """Populations by the thousand, for the search of the worst ones.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n, n_points * (1 + n_sets))
+        Logarithms, up to a constant, of the weights of points and of the sets at each.
+    sets : ndarray of shape (n_sets, n_labels)
+        The sets that occur.
+    """
+
+    def __init__(self, parameters, n_points, sets):
+        z = parameters.reshape(len(parameters), n_points, 1 + len(sets))
+        self.w, self.p = softmax(z[:, :, 0], axis=1), softmax(z[:, :, 1:], axis=2)
+        self.sets, self.size = sets, sets.sum(axis=1)
+        self.m = self.p @ sets
+        self.q = self.p @ (sets / np.maximum(self.size, 1)[:, None])
+        self.filled = self.p @ (self.size > 0)
+        self.mu = self.p @ self.size
+        self.mean_size = self.mean(self.mu)
+
+    @staticmethod
+    def n_parameters(n_points, sets):
+        """Length of a row of `parameters`."""
+        return n_points * (1 + len(sets))
+
+    def mean(self, values):
+        """Mean over x, of shape (n,), of values of shape (n, n_points)."""
+        return np.sum(self.w * values, axis=1)
+
+    def jaccard(self, h):
+        """Micro Jaccard of predictions of shape (n, n_points, n_labels)."""
+        union = self.mean_size + self.mean((h * (1 - self.m)).sum(axis=2))
+        return self.mean((h * self.m).sum(axis=2)) / union
+
+    def best_cut(self, scores):
+        """Largest micro Jaccard of one cutoff on the scores."""
+        n = len(scores)
+        flat = scores.reshape(n, -1)
+        order = np.argsort(-flat, axis=1)
+        weight = np.broadcast_to(self.w[:, :, None], scores.shape).reshape(n, -1)
+        weight = np.take_along_axis(weight, order, axis=1)
+        m = np.take_along_axis(self.m.reshape(n, -1), order, axis=1)
+        ranked = np.take_along_axis(flat, order, axis=1)
+        both = np.cumsum(weight * m, axis=1)
+        value = both / (self.mean_size[:, None] + np.cumsum(weight, axis=1) - both)
+        # A cutoff cannot separate equal scores.
+        value[:, :-1][ranked[:, :-1] - ranked[:, 1:] <= 1e-12] = 0
+        return value.max(axis=1)
+
+    def optimum(self):
+        """J*, theta*."""
+        best = self.best_cut(self.m)
+        return best, best / (1 + best)
+
+    def errors(self, scores):
+        """a and b of statement 4.12."""
+        gap = self.m - scores
+        return [self.mean(np.clip(d, 0, None).sum(axis=2)) / self.mean_size for d in (gap, -gap)]
+
+    def size_errors(self, c, *, dropped=False):
+        """a and b of statement 4.12 from sizes alone, for the scores c * q."""
+        counted = (self.size > 0) | dropped
+        return [
+            self.mean(self.p @ (np.clip(d, 0, None) * counted)) / self.mean_size
+            for d in (self.size - c, c - self.size)
+        ]
+
+
+def climb(ratio, n_parameters, seed, *, n=300, rounds=60):
+    """Largest ratio that seeded hill climbing finds.
+
+    Parameters
+    ----------
+    ratio : callable
+        Takes parameters of shape (n, n_parameters), gives n numbers.
+    n_parameters, seed, n, rounds : int
+        Climbers start anywhere; after every tenth round the better half goes on twice.
+    """
+    rng = np.random.default_rng(seed)
+    at = 2 * rng.normal(size=(n, n_parameters))
+    value = ratio(at)
+    for i in range(rounds):
+        step = rng.choice([0.03, 0.1, 0.3, 1.0, 3.0], size=(n, 1))
+        moved = at + step * rng.normal(size=at.shape) * (rng.random(at.shape) < 0.4)
+        new = ratio(moved)
+        better = new > value
+        at[better], value[better] = moved[better], new[better]
+        if i % 10 == 9:
+            order = np.argsort(-value)
+            worse, good = order[n // 2 :], order[: n - n // 2]
+            at[worse], value[worse] = at[good[: len(worse)]], value[good[: len(worse)]]
+    return value.max()
+
+
+def reached(ratios, floor):
+    """Assert that left over right sides of an inequality get to the floor, and never above 1."""
+    largest = float(np.max(ratios))
+    assert largest <= 1 + 1e-9
+    assert largest >= floor
+
+
+def kl_of_rows(p, q):
+    """Kullback-Leibler divergence along the last axis."""
+    return np.sum(np.where(p > 0, p * np.log(np.maximum(p, 1e-300) / q), 0), axis=-1)
 
 
 def top(scores, k):
