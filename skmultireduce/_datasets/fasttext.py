@@ -290,7 +290,8 @@ class FastTextBlocks(Blocks):
     >>> from skmultireduce import MultiLabelSGDClassifier
     >>> from skmultireduce.datasets import FastTextBlocks
     >>> from skmultireduce.text import HashingVectorizer
-    >>> lines = ["__label__a one two", "__label__b two three", "__label__a one"] * 10
+    >>> lines = ["__label__a one two", "__label__b three four", "__label__a one five"] * 9
+    >>> lines += ["__label__b six four", "__label__a seven", "__label__b eight nine"] * 9
     >>> blocks = FastTextBlocks(lines, HashingVectorizer(n_features=2**10), block_size=8)
     >>> model = MultiLabelSGDClassifier(random_state=0).fit_stream(blocks)
     >>> blocks.target_names[model.predict(blocks.vectorizer.transform(["one"])).indices].tolist()
