@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
 
+from ._cutoff.rule import rule_of
 from ._reductions.targets import ONE_VS_REST, REDUCTIONS
 from ._sklearn import ProgressBar
 from .datasets import load_python_imports, read_fasttext
@@ -110,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     model = ThresholdedMultiLabel(
         classifier, strategy=options.strategy, random_state=options.seed, n_jobs=options.jobs
     )
-    if importlib.util.find_spec("rich") is not None and sys.stderr.isatty():
+    if ProgressBar and importlib.util.find_spec("rich") is not None and sys.stderr.isatty():
         model.set_callbacks(ProgressBar())
     begin = time.perf_counter()
     model.fit(X, train.target)
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         "cutoff tuned on their pooled scores, refit on all"
     )
     cutoff = np.median(model.best_threshold_)
-    kind = "median cutoff" if options.strategy == "per_label" else "cutoff"
+    kind = "median cutoff" if np.ndim(model.best_threshold_) else "cutoff"
     print(f"{kind} {cutoff:.4g}, micro Jaccard over the folds {model.best_score_:.3f}")
 
     fitted = model.estimator_
@@ -153,7 +154,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     mpl.use("Agg")
     display = ThresholdCurveDisplay.from_predictions(test.target, scores, name="test rows")
-    if options.strategy == "global":
+    _, rule = rule_of(model)
+    if rule.single and rule.score_map.plain:
         display.ax_.axvline(float(cutoff), linestyle=":", color="C3", label="tuned cutoff")
         display.ax_.legend()
     display.figure_.savefig(options.figure, dpi=120, bbox_inches="tight")

@@ -1,12 +1,14 @@
-"""The only door to what scikit-learn does not promise to keep: private names and modules."""
+"""The only door to what scikit-learn does not promise to keep: private names and modules.
 
+Releases 1.6 to 1.9 have them in different places, or not at all. What is missing has a
+stand-in that does what that release's own estimators do.
+"""
+
+from inspect import signature
+from typing import Any
+
+import scipy.sparse as sp
 from sklearn.base import _clone_parametrized, _fit_context
-from sklearn.callback import (
-    CallbackContext,
-    CallbackSupportMixin,
-    ProgressBar,
-    with_callbacks,
-)
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
@@ -19,10 +21,49 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
-from sklearn.utils._repr_html.estimator import _VisualBlock
-from sklearn.utils._sparse import _align_api_if_sparse
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
-from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
+from sklearn.utils.validation import _check_method_params, _num_samples
+from sklearn.utils.validation import _check_sample_weight as _checked_weight
+
+try:
+    from sklearn.callback import (
+        CallbackContext,
+        CallbackSupportMixin,
+        ProgressBar,
+        with_callbacks,
+    )
+except ImportError:
+    from ._callbacks import CallbackContext, CallbackSupportMixin, with_callbacks
+
+    ProgressBar = None
+
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+except ImportError:
+    from sklearn.utils._estimator_html_repr import _VisualBlock
+
+try:
+    from sklearn.utils._sparse import _align_api_if_sparse
+except ImportError:
+
+    def _align_api_if_sparse(X: Any) -> Any:
+        """Sparse matrices, not arrays, as all outputs are before there is a choice."""
+        return getattr(sp, f"{X.format}_matrix")(X) if sp.issparse(X) else X
+
+
+if "allow_all_zero_weights" in signature(_checked_weight).parameters:
+    _check_sample_weight = _checked_weight
+else:
+
+    def _check_sample_weight(
+        sample_weight: Any, X: Any, *, allow_all_zero_weights: bool = False, **options: Any
+    ) -> Any:
+        """Check weights, and that one of them is not zero."""
+        weight = _checked_weight(sample_weight, X, **options)
+        if not allow_all_zero_weights and (weight == 0).all():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weight
+
 
 __all__ = [
     "BaseSearchCV",

@@ -50,17 +50,17 @@ class VersionedState:
                 f"{STATE_VERSION}). Install skmultireduce {written_by} or later, or fit the "
                 "estimator again."
             )
-        if form == 1:
-            state = self._from_form_1(state)
         # Parameters that the release which wrote it did not have.
         for parameter in signature(type(self)).parameters.values():
             if parameter.default is not parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
+        if form == 1:
+            state = self._from_form_1(state)
         super().__setstate__(state)
 
-    @staticmethod
-    def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
-        """State as it is now, of one that release 0.1.0 wrote."""
+    @classmethod
+    def _from_form_1(cls, state: dict[str, Any]) -> dict[str, Any]:
+        """State that release 0.1.0 has written, in the present form."""
         return state
 
 

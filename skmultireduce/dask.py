@@ -14,7 +14,6 @@ a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -28,18 +27,18 @@ from ._cluster import Client
 from ._cluster.estimators import OnCluster, extended_doc, keyword, lazy, signature_of
 from ._cluster.partitions import aligned, find_client, persisted
 from ._cluster.pools import ClusterPool, LabelParts, take_training_rows
-from ._cluster.records import CHANGED, ClusterTargets, Facts, Held, Split
-from ._cluster.rounds import Rounds, ready, row_sums, with_targets
+from ._cluster.records import Facts, Held, Split
+from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, scaled, with_targets
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
+from ._cutoff.folds import check_prefit
+from ._cutoff.metric import Scoring
 from ._data.label_sets import Target
 from ._data.weights import read_class_weight
-from ._reductions.targets import kernel_loss
+from ._models.linear import LinearModel
 from ._sklearn import Interval, _fit_context, with_callbacks
 from ._state import forgets_on_error
-from ._training.estimator import _has_proba
-from ._training.schedule import epoch_steps
 from .linear import MultiLabelSGDClassifier
-from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has, _log_prior, _Metric
+from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has
 
 __all__ = ["DaskMultiLabelSGDClassifier", "DaskThresholdedMultiLabel"]
 
@@ -122,8 +121,6 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         "epochs_per_round": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _rounds: Rounds | None = None
-
     def __init__(
         self,
         *,
@@ -188,24 +185,15 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         self._check_parameters()
         self._check_validation(X_val, y_val)
         client = find_client(self.client)
-        resume = self.warm_start and self.__sklearn_is_fitted__()
-        if not resume:
-            self._forget()
+        resume = self._resumes()
         shards = self._read_shards(client, X, y, sample_weight, resume)
-        validation = None
-        if X_val is not None:
-            validation = self._read_validation(X_val, y_val)
+        validation = None if X_val is None else self._read_validation(X_val, y_val)
         if not resume:
-            self._start(shards.shape[1], self._n_labels)
-        elif self._epochs_of_run >= self.max_iter:
-            # The earlier run is complete: the schedule starts again, the draws go on.
-            self._epochs_of_run = 0
-        targets = self._make_targets(client, shards)
-        n_epochs = self.max_iter - self._epochs_of_run
-        try:
-            self._train_or_forget(shards, targets, n_epochs, validation, X, y)
-        finally:
-            self._rounds = None
+            self._start(shards.shape[1], self._target.n_labels)
+        self._go_on()
+        source = self._source(client, shards)
+        if self._train(source, self._watch(validation, X=X, y=y)):
+            self._warn_unsettled()
         return self
 
     @available_if(_no_streams)
@@ -250,7 +238,7 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         return shards
 
     def _check_same(self, common: Facts, target: Target) -> None:
-        self._check_dense_weights()
+        self._training.model.check_trains()
         self._check_dtype()
         mine = self._target
         if common.n_features != self.n_features_in_:
@@ -275,97 +263,49 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
                 "same columns or classes, or set warm_start=False."
             )
 
-    def _make_targets(self, client: Client, shards: Shards) -> ClusterTargets:
+    def _source(self, client: Client, shards: Shards) -> ClusterSource:
         """Targets and step sizes by the statistics of all shards."""
-        engine = self._engine()
         found = client.gather(shards.map(weight_sums))
         counts = sum(counts for counts, _, _ in found)
         n_weights = sum(n for _, _, n in found)
-        options = {"class_weight": read_class_weight(self.class_weight, self._target, counts)}
+        options = {
+            "reduction": self.reduction,
+            "loss": self.loss,
+            "dtype": self.dtype,
+            "class_weight": read_class_weight(self.class_weight, self._target, counts),
+        }
         if n_weights:
             options["mean_weight"] = sum(total for _, total, _ in found) / n_weights
-        shards.futures = shards.map(with_targets, engine, after=(options,))
-        sums: dict[str, Any] = {}
-        for own in client.gather(shards.map(row_sums, engine)):
-            sums = {name: sums.get(name, 0) + value for name, value in own.items()}
+        shards.futures = shards.map(with_targets, after=(options,))
+        training = self._training
+        if training.scaling is not None:
+            shards.futures = shards.map(scaled, training.scaling)
+        sums = self._cluster_sums(client, shards)
         self._count_unlabeled(shards.shape[0], sums["n_targets"])
-        self._use_sums(sums, kernel_loss(self.reduction, self.loss))
-        return ClusterTargets(sums["n_targets"], np.array([sums["row_share"]]))
+        if self._set_scaling(sums):
+            shards.futures = shards.map(scaled, training.scaling)
+            sums = self._cluster_sums(client, shards)
+        self._set_rates(sums)
+        return ClusterSource(
+            shards,
+            n_targets=sums["n_targets"],
+            n_used=sums["row_share"],
+            epochs_per_round=self.epochs_per_round,
+        )
 
-    def _allocate(self, n_features: int, n_labels: int) -> None:
-        self._pruned = None
+    def _cluster_sums(self, client: Client, shards: Shards) -> dict[str, Any]:
+        """Sums over the rows of all shards; see `_sums`."""
+        sums: dict[str, Any] = {}
+        outline = outline_of(self._training.model)
+        for own in client.gather(shards.map(row_sums, outline, after=(self._needs_columns(),))):
+            sums = {name: sums.get(name, 0) + value for name, value in own.items()}
+        return sums
+
+    def _new_model(self, n_features: int, n_labels: int, seed: int) -> LinearModel:
         # Weights begin on the workers; one panel, since a shard has one thread.
-        self._lay_out(n_labels, n_threads=1)
-        for name in (*self._STATE, *(f"_mean{name}" for name in self._STATE)):
-            self.__dict__.pop(name, None)
-
-    def _prepare(self, rows: Shards, targets: ClusterTargets) -> Rounds:
-        # Here, where the weights are.
-        self._join_panels()
-        engine = self._engine()
-        names = ("_target", "_bounds", "_widths", "n_features_in_", "_seed")
-        for name in (*names, "alpha_", "eta0_", "_mean_square"):
-            setattr(engine, name, getattr(self, name))
-        rows.futures = rows.map(ready, engine)
-        start = {}
-        if hasattr(self, "_weights"):
-            start["flat"] = np.concatenate([self._weights, self._intercepts])
-            start["scale"] = float(self._scale[0])
-        if self._n_averaged:
-            start["mean"] = np.concatenate([self._mean_weights, self._mean_intercepts])
-        self._pulled = None
-        self._rounds = Rounds(rows.client, engine, rows, start)
-        return self._rounds
-
-    def _visit(
-        self,
-        work: Rounds,
-        rows: Shards,
-        targets: ClusterTargets,
-        first_row: int,
-        n_rows: int,
-        n_ahead: int = 0,
-    ) -> Callable[[], float]:
-        steps = epoch_steps(self.learning_rate, self.eta0_, self._epochs_of_run, self.max_iter)
-        average = (self._epochs_of_run + 1) % self.epochs_per_round == 0
-        loss, n_seen = work.epoch(self._epoch_number, steps, average)
-        if n_seen != n_rows:
-            raise RuntimeError(
-                f"Epoch {self._epoch_number} trained on {n_seen} of {n_rows} rows. {CHANGED}"
-            )
-        self.t_ += targets.n_targets
-        return lambda: loss
-
-    def _update_average(self) -> None:
-        self._n_averaged += 1
-        self._rounds.update_mean(self._n_averaged)
-
-    def _pull(self) -> None:
-        """Bring the present parameters to the client, if they are not there."""
-        if self._rounds is None or self._pulled == self.n_iter_:
-            return
-        state = self._rounds.state()
-        stride = sum(self._widths)
-        flat = np.array(state["flat"])
-        self._weights, self._intercepts = flat[:-stride], flat[-stride:]
-        self._scale = np.array([state["scale"]])
-        if "mean" in state:
-            mean = np.array(state["mean"])
-            self._mean_weights, self._mean_intercepts = mean[:-stride], mean[-stride:]
-            self._mean_scale = np.ones(1)
-        self._pulled = self.n_iter_
-
-    def _copy_state(self) -> dict[str, np.ndarray]:
-        self._pull()
-        return super()._copy_state()
-
-    def _checksum(self) -> float:
-        self._pull()
-        return super()._checksum()
-
-    def _validation_score(self, validation: tuple) -> float:
-        self._pull()
-        return super()._validation_score(validation)
+        return LinearModel(
+            n_features, n_labels, self._options(), bounds=[0, n_labels], arrays=NO_ARRAYS
+        )
 
     # -------------------------------------------------------------- predictions
     def _empty(self, method: str) -> Any:
@@ -379,8 +319,8 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
 
     predict = lazy("predict", MultiLabelSGDClassifier)
     decision_function = lazy("decision_function", MultiLabelSGDClassifier)
-    predict_proba = lazy("predict_proba", MultiLabelSGDClassifier, _has_proba)
-    predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier, _has_proba)
+    predict_proba = lazy("predict_proba", MultiLabelSGDClassifier)
+    predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier)
 
     # --------------------------------------------------------------- conversion
     def to_local(self) -> MultiLabelSGDClassifier:
@@ -479,10 +419,8 @@ the order of the partitions, so scores may differ in the last digits.
             If the parameters ask for what cannot be distributed, contradict each other, or
             no cutoff satisfies the constraint.
         """
-        self._check_limits()
-        metric = _Metric(self.scoring)
-        self._check_combination(metric)
-        self._check_distributable(metric)
+        tuning = self._tuning()
+        self._check_distributable(tuning.scoring)
         client = find_client(self.client)
         parts = LabelParts(client, *persisted(client, *aligned(X, y=y)))
         self._target = parts.target
@@ -502,44 +440,42 @@ the order of the partitions, so scores may differ in the last digits.
         if held:
             fitted = [self._fit_inner(client, parts, own, context) for own in folds]
         else:
-            self._check_prefit()
+            check_prefit(self.estimator)
             fitted = [self.estimator]
-        self._response_method = self._method(*fitted)
+        method = self._method(*fitted)
         pools = [
             ClusterPool(
                 client,
-                _local(estimator),
+                ClusterPool.on_workers(client, _local(estimator)),
                 list(zip(parts.X, parts.read, own, strict=True)),
                 counts,
-                self._response_method,
+                method,
                 train_counts == 0 if held else None,
-                _log_prior(train_counts, n_rows) if self.strategy == "adjusted" else None,
+                self._log_prior(train_counts, n_rows),
             )
             for estimator, own, (_, counts), (n_rows, train_counts) in zip(
                 fitted, folds, held or [whole], train, strict=True
             )
         ]
-        self._tune(pools, metric)
+        tuned = tuning.run(pools, method, self._target)
+        self._publish(tuned)
         if held and self.refit:
             self.estimator_ = self._fit_inner(client, parts, None, context)
             train = [whole]
         else:
             self.estimator_ = fitted[0]
         n_rows, counts = train[0]
-        self._never = counts == 0 if held else None
-        self._log_prior = None
-        if self.strategy == "adjusted":
-            self._log_prior = self.label_log_prior_ = _log_prior(counts, n_rows)
+        self._keep_rule(tuned, method, counts, n_rows, known=bool(held))
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _check_distributable(self, metric: _Metric) -> None:
-        if not metric.exact:
+    def _check_distributable(self, scoring: Scoring) -> None:
+        if not scoring.exact:
             raise ValueError(
                 f"scoring={self.scoring!r} needs all predictions in one place. On a cluster use "
-                "a micro, samples or macro average of jaccard or f1; or ThresholdedMultiLabel "
-                "with cv='prefit' on a sample of the rows."
+                "a micro, samples or macro average of jaccard, f1, fbeta, precision or recall; or "
+                "ThresholdedMultiLabel with cv='prefit' on a sample of the rows."
             )
         if self.cv is not None and not isinstance(self.cv, Real | str):
             raise ValueError(

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._cutoff.counters import best_jaccard
+from ._cutoff.evaluation import best_jaccard
 from ._data.blocks import indexable_rows
 from ._data.label_sets import LabelSets, read_labels
 from ._data.sparse import check_sparse

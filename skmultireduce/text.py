@@ -186,7 +186,7 @@ class CountVectorizer(_CompiledCounts, sklearn_text.CountVectorizer):
     def __init__(
         self,
         *,
-        input="content",
+        input="content",  # noqa: A002
         encoding="utf-8",
         decode_error="strict",
         strip_accents=None,
@@ -271,7 +271,7 @@ class TfidfVectorizer(_CompiledCounts, sklearn_text.TfidfVectorizer):
     def __init__(
         self,
         *,
-        input="content",
+        input="content",  # noqa: A002
         encoding="utf-8",
         decode_error="strict",
         strip_accents=None,
@@ -394,7 +394,7 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
     def __init__(
         self,
         *,
-        input="content",
+        input="content",  # noqa: A002
         encoding="utf-8",
         decode_error="strict",
         strip_accents=None,
@@ -445,10 +445,13 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
         X : CSR matrix of shape (n_samples, n_features)
         """
         analysis = None
-        if (
+        if isinstance(self.n_features, Integral) and self.n_features < 1:
+            # Without fit nothing has looked at it, and scikit-learn divides by it.
+            self._validate_params()
+        elif (
             not isinstance(X, str)
             and isinstance(self.n_features, Integral)
-            and 1 <= self.n_features < 2**31
+            and self.n_features < 2**31
             and self.dtype in _HASHED_DTYPES
             and (self.norm is None or self.norm in _NORMALIZE)
             and not overridden(self, sklearn_text.HashingVectorizer, ("_get_hasher",))

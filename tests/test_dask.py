@@ -16,9 +16,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import best_micro_jaccard
@@ -132,7 +133,7 @@ def test_warm_start_after_another_reduction_in_panels(client):
     params = {"warm_start": True, "average": True, **PARAMS}
     for reduction in ("one_vs_rest", "pick_all"):
         expected = MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2, **params).fit(X, y)
-        assert len(expected._widths) == 2
+        assert len(expected._training.model.widths) == 2
         model = DaskMultiLabelSGDClassifier.from_local(expected, n_shards=1, reduction=reduction)
         expected.set_params(reduction=reduction).fit(X, y)
         assert_same_model(model.fit(*arrays(X, y)), expected)
@@ -258,10 +259,15 @@ def test_rounds_of_several_epochs(client):
     # Who looks at the model between two rounds, and what is averaged there, changes nothing.
     seen = []
     watched = DaskMultiLabelSGDClassifier(epochs_per_round=3, average=1, **params)
-    looks = {k: lambda: seen.append(watched._copy_state()) for k in (1, 2, 3)}
-    watched.set_callbacks(Epochs(begin=looks)).fit(*parts)
-    assert len(seen) == 3
-    watched._n_averaged = 0
+
+    class Looks(Epochs):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            if context.task_name == "epoch":
+                seen.append(fitted_estimator.coef_)
+
+    watched.set_callbacks(Looks()).fit(*parts)
+    assert len(seen) == 4
+    watched._training.drop_mean()
     np.testing.assert_array_equal(watched.coef_, rarely.coef_)
 
 
@@ -437,9 +443,9 @@ def test_a_killed_worker_costs_no_rows():
 
 
 def test_lost_rows_are_an_error(client, monkeypatch):
-    epoch = rounds.Rounds.epoch
+    epoch = rounds.ClusterSource._epoch
     monkeypatch.setattr(
-        rounds.Rounds, "epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
+        rounds.ClusterSource, "_epoch", lambda *a: (epoch(*a)[0], epoch(*a)[1] - 1)
     )  # fmt: skip
     model = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(RuntimeError, match="202 of 203 rows"):
@@ -483,12 +489,12 @@ def test_callbacks(client):
 
 
 def test_scoring_monitor_sees_each_epoch(client):
-    from sklearn.callback import ScoringMonitor
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
 
     def first(estimator, X, y):
         return float(estimator.predict_proba(X)[0, 0].compute())
 
-    monitor = ScoringMonitor(scoring={"first": first})
+    monitor = callback.ScoringMonitor(scoring={"first": first})
     model = DaskMultiLabelSGDClassifier(n_shards=2, **PARAMS).set_callbacks(monitor)
     model.fit(*arrays(X, Y))
     seen = [row["first"] for row in monitor.get_logs().data]
@@ -560,6 +566,8 @@ def test_cutoff_is_the_local_one_to_the_bit(client, scored, strategy, cuts):
         {"scoring": "jaccard_samples"},
         {"scoring": "f1_macro"},
         {"scoring": "jaccard_macro", "strategy": "per_label"},
+        {"scoring": make_scorer(fbeta_score, beta=2, average="micro")},
+        {"scoring": "recall_micro", "strategy": "per_label", "min_precision": 0.3},
         {"store_cv_results": True},
     ],
     ids=str,
@@ -572,6 +580,37 @@ def test_cutoffs_of_every_kind(client, scored, params):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     for name, values in getattr(expected, "cv_results_", {}).items():
         np.testing.assert_array_equal(model.cv_results_[name], values)
+
+
+class AsGiven(ClassifierMixin, BaseEstimator):
+    """The scores are the rows, in their type."""
+
+    classes_ = np.arange(6)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return X
+
+
+@pytest.mark.parametrize("bounds", [(0, 100, 203), (0, 60, 100, 203)], ids=str)
+@pytest.mark.parametrize("strategy", ["global", "per_label", "adjusted"])
+def test_partitions_whose_scores_differ_in_type(client, strategy, bounds):
+    """Single precision in the first rows, double in the rest, in one and in two partitions."""
+    scores = np.random.default_rng(0).integers(1, 1024, (203, Y.shape[1])) / 1024
+    narrow, wide = scores[:100].astype(np.float32), scores[100:]
+    X_parts = [*blocks(narrow, bounds[:-1]), *blocks(wide, (0, 103))]
+    params = {"cv": "prefit", "strategy": strategy}
+    model = DaskThresholdedMultiLabel(AsGiven(), **params).fit(X_parts, blocks(Y, bounds))
+    expected = ThresholdedMultiLabel(AsGiven(), **params).fit(scores, Y)
+    np.testing.assert_array_equal(model.best_threshold_, expected.best_threshold_)
+    assert model.best_score_ == expected.best_score_
+    local = model.to_local()
+    np.testing.assert_array_equal(local.predict(narrow), expected.predict(scores[:100]))
 
 
 @pytest.mark.parametrize("options", [{"cv": 3}, {"cv": 0.3, "refit": False}], ids=str)
@@ -664,9 +703,6 @@ def test_rejected_settings(client, monkeypatch):
     with pytest.raises(AttributeError) as error:
         DaskMultiLabelSGDClassifier().partial_fit  # noqa: B018
     assert "Incremental" in str(error.value.__cause__)
-    hinge = DaskMultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge")
-    assert not hasattr(hinge, "predict_proba")
-    assert hasattr(hinge, "decision_function")
     inner = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(ValueError, match=r"scoring='accuracy'.*one place"):
         DaskThresholdedMultiLabel(inner, scoring="accuracy").fit(*parts)

@@ -229,7 +229,7 @@ LINES = [
     "words __label__c in between __label__a\r\n",
     "   no label here  \n",
     "__label__a\n",
-    "__label__a __label__a twice; x__label__no\n",
+    "__label__a __label__a twice; x__labels\n",
 ]
 
 
@@ -239,7 +239,7 @@ def expected_lines(bunch):
         "words in between",
         "no label here",
         "",
-        "twice; x__label__no",
+        "twice; x__labels",
     ]
     assert bunch.target.toarray().tolist() == [
         [1, 1, 0],

@@ -46,7 +46,7 @@ def test_the_model_of_the_best_epoch_is_kept_with_its_mean(cls, average):
     np.testing.assert_array_equal(model.decision_function(X), scores[1])
     # The next epoch enters a mean of two.
     model.set_params(early_stopping=False, scoring=None).partial_fit(X, y)
-    assert model._n_averaged == {False: 0, True: 3, 4: 1}[average]
+    assert model._training.n_averaged == {False: 0, True: 3, 4: 1}[average]
 
 
 @pytest.mark.parametrize("later", [False, 9])
@@ -64,7 +64,7 @@ def test_a_mean_of_earlier_epochs_does_not_hide_later_ones(cls, later):
     np.testing.assert_array_equal(averaged.decision_function(X), plain.decision_function(X))
     # Nor does a new model carry it along.
     averaged.set_params(average=True).fit(X, y).set_params(average=False).fit(X, y)
-    assert not [name for name in averaged._STATE if hasattr(averaged, f"_mean{name}")]
+    assert averaged._training.mean is None
 
 
 @pytest.mark.parametrize("scoring", [None, "f1_micro"])
@@ -155,7 +155,7 @@ def test_a_run_that_was_interrupted_judges_its_epochs_as_a_whole(cls, options, e
         other = pickle.loads(interrupt.checkpoint)
     elif "early_stopping" in options:
         # What can be used until it goes on is the best so far.
-        assert other._progress.best_averaged == other._n_averaged
+        assert other._training.progress.best.n_averaged == other._training.n_averaged
     other.set_callbacks().fit(X, y)
     assert other.n_iter_ == whole.n_iter_
     assert other.loss_curve_ == whole.loss_curve_
@@ -163,7 +163,7 @@ def test_a_run_that_was_interrupted_judges_its_epochs_as_a_whole(cls, options, e
     if "early_stopping" in options:
         assert other.validation_scores_ == whole.validation_scores_
         assert other.best_validation_score_ == whole.best_validation_score_
-    assert other._progress is None
+    assert other._training.progress is None
 
 
 def _best_in_epoch_3(model, X, y):

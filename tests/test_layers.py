@@ -12,7 +12,7 @@ import skmultireduce
 
 PACKAGE = Path(skmultireduce.__file__).parent
 LAYERS = [
-    {"_sklearn", "_version"},
+    {"_sklearn", "_callbacks", "_version"},
     {"_kernels"},
     {"_data", "_state"},
     {"_reductions", "_cutoff", "_datasets", "_text"},
@@ -101,7 +101,7 @@ def test_kernels_import_nothing_of_the_package():
 def test_optional_packages_are_imported_late():
     code = (
         # scikit-learn imports rich for its progress bar, if it is there.
-        "import sys, sklearn.callback; before = set(sys.modules);"
+        "import sys, skmultireduce._sklearn; before = set(sys.modules);"
         "import skmultireduce, skmultireduce.metrics, skmultireduce.plotting;"
         "optional = {'matplotlib', 'rich', 'skl2onnx', 'dask', 'distributed'};"
         "assert not optional & (set(sys.modules) - before)"

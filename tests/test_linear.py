@@ -11,7 +11,6 @@ from joblib import Parallel, delayed, parallel_config
 from scipy.special import expit, log_softmax, softmax
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.callback import ScoringMonitor
 from sklearn.datasets import make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -26,9 +25,9 @@ from skmultireduce import (
     MultiLabelSGDClassifier,
     ThresholdedMultiLabel,
 )
+from skmultireduce._models.pruning import _smallest_kept
 from skmultireduce._reductions.targets import REDUCTIONS
 from skmultireduce.inspection import top_features
-from skmultireduce.linear import _smallest_kept
 
 FORMS = [{"reduction": reduction} for reduction in REDUCTIONS]
 FORMS += [
@@ -491,7 +490,8 @@ def test_stopped_by_callback_and_resumed_equals_uninterrupted(data, form):
 
 def test_callbacks_of_scikit_learn(data):
     X, y = data
-    monitor = ScoringMonitor(scoring="f1_micro")
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    monitor = callback.ScoringMonitor(scoring="f1_micro")
     model = MultiLabelSGDClassifier(reduction="one_vs_rest", max_iter=3, random_state=0)
     model.set_callbacks(monitor).fit(X, y)
     records = monitor.get_logs(select="most_recent").data

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from conftest import best_micro_jaccard
 from skmultireduce import MultiLabelMLPClassifier
 from skmultireduce._data.label_sets import read_labels
+from skmultireduce._models.network import EmbeddingNetwork
 from skmultireduce._reductions.targets import REDUCTIONS, Targets
 from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 
@@ -212,7 +214,8 @@ def test_partial_fit_goes_on_with_the_samples_of_its_first_call_or_with_none():
     for reduction in ("pick_one", "pick_all_normalized", "one_vs_rest"):
         goes_on = copy.deepcopy(model).set_params(n_sampled_labels=None, reduction=reduction)
         other = copy.deepcopy(model).set_params(n_sampled_labels=None, reduction=reduction)
-        other._inclusion = None
+        network = other._training.model
+        network.rates = replace(network.rates, inclusion=None)
         assert_same_bits(goes_on.partial_fit(X, y), other.partial_fit(X, y))
     full = small().partial_fit(X, y).set_params(n_sampled_labels=10)
     with pytest.raises(ValueError, match="Set it back"):
@@ -228,7 +231,7 @@ def test_sums_leave_the_rows_as_they_are():
     rows, label_sets = model._read(X, y, reset=False)
     targets = model._build_targets(rows, label_sets, None)
     norms = rows.squared_norms.copy()
-    model._row_sums(rows, targets)
+    model._training.model.sums(rows, targets)
     np.testing.assert_array_equal(rows.squared_norms, norms)
 
 
@@ -272,7 +275,7 @@ def test_embeddings_get_their_size_once():
 def test_pickles_without_a_parameter_get_its_default():
     X, y = many_labels(60, 5)
     state = small(n_sampled_labels=None).fit(X, y).__getstate__()
-    del state["n_sampled_labels"], state["_inclusion"]
+    del state["n_sampled_labels"]
     old = MultiLabelMLPClassifier.__new__(MultiLabelMLPClassifier)
     old.__setstate__(state)
     assert "n_sampled_labels" in old.get_params()
@@ -315,14 +318,14 @@ def test_labels_without_rows_sink_in_a_sampled_softmax():
 def distances_to_the_law(corrected, monkeypatch, seed=0):
     """Total variation between the law of the data and the full and sampled models."""
     if not corrected:
-        prepare = MultiLabelMLPClassifier._prepare
+        prepare = EmbeddingNetwork.workspace
 
         def without(self, *args):
             work = prepare(self, *args)
             work.log_inclusion[:] = 0
             return work
 
-        monkeypatch.setattr(MultiLabelMLPClassifier, "_prepare", without)
+        monkeypatch.setattr(EmbeddingNetwork, "workspace", without)
     rng = np.random.default_rng(seed)
     points = np.repeat(np.arange(3), 600)
     laws = rng.dirichlet(0.5 / np.arange(1, 13) ** 0.8, 3)
@@ -383,8 +386,9 @@ def test_early_stopping_and_average():
     assert model.n_iter_ < 100
     assert model.best_validation_score_ == max(model.validation_scores_)
     mean = small(average=True, max_iter=3, alpha=1e-3, hidden_layer_sizes=(4,)).fit(X, y)
-    np.testing.assert_array_equal(mean._mean_output, mean.coefs_[-1].T)
-    assert np.any(mean._mean_output != mean._output)
+    training = mean._training
+    np.testing.assert_array_equal(training.mean.arrays.output, mean.coefs_[-1].T)
+    assert np.any(training.mean.arrays.output != training.model.arrays.output)
 
 
 def test_1d_classes():

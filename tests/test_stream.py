@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from conftest import best_micro_jaccard, random_problem
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
+from skmultireduce._models.linear import LinearModel
+from skmultireduce._models.network import EmbeddingNetwork
 from skmultireduce._reductions.candidates import find_candidates
 from skmultireduce._reductions.targets import REDUCTIONS
 from skmultireduce.datasets import FastTextBlocks
@@ -48,12 +49,15 @@ def blocks_of(*bounds, X=X, Y=Y, weight=None):
 
 
 def bits(model):
-    state = {**vars(model), "eta0": model.eta0_, "alpha": model.alpha_}
-    arrays = b"".join(
-        value.tobytes() for _, value in sorted(state.items()) if isinstance(value, np.ndarray)
-    )
+    models = [model._training.model, model._training.mean]
+    arrays = b"".join(a.tobytes() for each in models if each for a in each.arrays)
     curves = [model.loss_curve_, getattr(model, "validation_scores_", None)]
     return arrays, curves, model.n_iter_, model.t_, model.eta0_, model.alpha_
+
+
+def inclusion(model):
+    """Probabilities with which a sampled softmax takes the labels."""
+    return model._training.model.rates.inclusion
 
 
 class Hook:
@@ -99,7 +103,7 @@ def test_one_block_is_fit_for_a_sampled_softmax():
         assert bits(streamed) == bits(clone(model).fit(X, Y, weight))
     # What the samples depend on is of all blocks.
     parts = clone(model).fit_stream(blocks_of(40, 90))
-    np.testing.assert_allclose(parts._inclusion, clone(model).fit(X, Y)._inclusion, rtol=1e-12)
+    np.testing.assert_allclose(inclusion(parts), inclusion(clone(model).fit(X, Y)), rtol=1e-12)
 
 
 def test_samples_of_a_stream_go_by_the_row_in_the_epoch(monkeypatch):
@@ -109,7 +113,7 @@ def test_samples_of_a_stream_go_by_the_row_in_the_epoch(monkeypatch):
         first_rows.append(first_row)
         return find_candidates(*args, first_row=first_row, **options)
 
-    monkeypatch.setattr("skmultireduce.neural.find_candidates", record)
+    monkeypatch.setattr("skmultireduce._models.network.find_candidates", record)
     model = clone(MODELS[1]).set_params(**SAMPLED, warm_start=True)
     parts = blocks_of(30, 90)
     whole = clone(model).fit_stream(parts)
@@ -165,16 +169,20 @@ def test_blocks_may_have_many_classes_for_their_rows():
 def test_draws_and_rates_do_not_depend_on_blocks(model, bounds, seed):
     seen = []
 
-    class Spy(type(model)):
-        def _epoch(self, work, rows, targets, *, first_row, shown, **rest):
-            pairs = targets.label_sets.indices[shown[0]]
-            seen.append((rest["epoch"], first_row, pairs, rest["order"]))
-            return super()._epoch(work, rows, targets, first_row=first_row, shown=shown, **rest)
+    kind = LinearModel if isinstance(model, MultiLabelSGDClassifier) else EmbeddingNetwork
+    epoch_of = kind.epoch
+
+    def spied(self, work, rows, targets, visit):
+        pairs = targets.label_sets.indices[visit.shown[0]]
+        seen.append((visit.epoch, visit.first_row, pairs, visit.order))
+        return epoch_of(self, work, rows, targets, visit)
 
     def run(train):
         seen.clear()
-        spy = Spy(**clone(model).set_params(random_state=seed, max_iter=2).get_params())
-        train(spy)
+        spy = clone(model).set_params(random_state=seed, max_iter=2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kind, "epoch", spied)
+            train(spy)
         labels = [
             np.concatenate([pairs for e, _, pairs, _ in seen if e == epoch]) for epoch in (0, 1)
         ]
@@ -285,7 +293,8 @@ def test_callbacks_see_blocks_and_epochs():
     model = clone(MODELS[0]).set_params(max_iter=2)
     model.set_callbacks(Hook(lambda _, name, __: names.append(name))).fit_stream(blocks_of(60))
     assert names == ["block", "block", "epoch"] * 2
-    monitor = ScoringMonitor(scoring="f1_micro")
+    callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    monitor = callback.ScoringMonitor(scoring="f1_micro")
     model.set_callbacks(monitor).fit_stream(blocks_of(60))
     records = monitor.get_logs(select="most_recent").data
     by_block = [record for record in records if record["task_name"] == "block"]
@@ -386,36 +395,38 @@ def interrupts():
 
 
 @pytest.mark.usefixtures("interrupts")
-def test_an_interrupt_waits_for_the_end_of_the_block():
+def test_an_interrupt_waits_for_the_end_of_the_block(monkeypatch):
     parts = blocks_of(30, 90)
 
-    class Interrupted(MultiLabelSGDClassifier):
-        def _epoch(self, *args, **keywords):
-            total_loss = super()._epoch(*args, **keywords)
-            if keywords["epoch"] == 1 and keywords["first_row"] == 30 and armed:
-                armed.clear()
-                signal.raise_signal(signal.SIGINT)
-                assert self._stream.row == 30
-            return total_loss
+    def interrupted(self, work, rows, targets, visit):
+        total_loss = epoch(self, work, rows, targets, visit)
+        if visit.epoch == 1 and visit.first_row == 30 and armed:
+            armed.clear()
+            signal.raise_signal(signal.SIGINT)
+            assert model._training.position.row == 30
+        return total_loss
 
-    armed = [True]
-    model = Interrupted(**clone(MODELS[0]).set_params(warm_start=True).get_params())
+    armed, epoch = [True], LinearModel.epoch
+    monkeypatch.setattr(LinearModel, "epoch", interrupted)
+    model = clone(MODELS[0]).set_params(warm_start=True)
     with pytest.raises(KeyboardInterrupt):
         model.fit_stream(parts)
-    assert (model._stream.block, model._stream.row, model.n_iter_) == (2, 90, 1)
+    position = model._training.position
+    assert (position.block, position.row, model.n_iter_) == (2, 90, 1)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     model.fit_stream(parts)
     assert bits(model) == bits(clone(MODELS[0]).fit_stream(parts))
 
 
-def test_an_error_within_a_block_forgets_the_model():
-    class Broken(MultiLabelSGDClassifier):
-        def _epoch(self, *args, **keywords):
-            if keywords["epoch"] == 1:
-                raise MemoryError
-            return super()._epoch(*args, **keywords)
+def test_an_error_within_a_block_forgets_the_model(monkeypatch):
+    def broken(self, work, rows, targets, visit):
+        if visit.epoch == 1:
+            raise MemoryError
+        return epoch(self, work, rows, targets, visit)
 
-    model = Broken(warm_start=True, random_state=0)
+    epoch = LinearModel.epoch
+    monkeypatch.setattr(LinearModel, "epoch", broken)
+    model = MultiLabelSGDClassifier(warm_start=True, random_state=0)
     with pytest.raises(MemoryError):
         model.fit_stream(blocks_of(30))
     with pytest.raises(NotFittedError):
@@ -440,7 +451,7 @@ def test_fit_goes_on_from_a_stream_and_back():
     # Rows of another call are no part of an unfinished stream.
     stopped = clone(model).set_callbacks(Hook(lambda *_: True)).fit_stream(blocks_of(30))
     stopped.set_callbacks().partial_fit(X, Y)
-    assert stopped._stream is None
+    assert stopped._training.position is None
     assert stopped.fit_stream(blocks_of(30)).n_iter_ == 4
 
 
@@ -542,7 +553,7 @@ def test_killed_and_resumed(model, tmp_path):
     killed = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     resumed = joblib.load(path)
-    assert (resumed.n_iter_, resumed._stream.block) == (1, 2)
+    assert (resumed.n_iter_, resumed._training.position.block) == (1, 2)
     resumed.fit_stream(blocks_of(30, 90))
     assert bits(resumed) == bits(model.fit_stream(blocks_of(30, 90)))
 

@@ -423,6 +423,57 @@ def test_2_6_the_squared_hinge_learns_the_marginals(tabular):
     assert_learnt((1 + model.decision_function(np.eye(3))) / 2, pop.q)
 
 
+def decoupled_loss(z, law):
+    """Softmax losses of the labels, without the other labels of the set in the denominator."""
+    losses = [np.log1p(np.exp(z[y == 0]).sum() * np.exp(-z[y == 1])).sum() for y in law.sets]
+    return law.expect(losses) + 1e-9 * z @ z
+
+
+def two_sided_loss(z, law):
+    """log(1 + sum of exp(z) outside of Y) + log(1 + sum of exp(-z) in Y)."""
+    losses = [
+        np.log1p(np.exp(z[y == 0]).sum()) + np.log1p(np.exp(-z[y == 1]).sum()) for y in law.sets
+    ]
+    return law.expect(losses) + 1e-9 * z @ z
+
+
+def minimiser_of(loss, law):
+    return minimize(loss, np.zeros(law.n_labels), args=(law,), tol=1e-12).x
+
+
+def test_2_7_some_labels_drawn():
+    law = law_of(3, empty=False)
+    for k in (1, 2, 4):
+        drawn = np.zeros((2, 4))  # with weights 1 / number and 1
+        for y, p in zip(law.sets, law.p, strict=True):
+            choices = list(itertools.combinations(np.flatnonzero(y), min(k, int(y.sum()))))
+            for chosen in choices:
+                share = p / len(choices)
+                drawn[0, list(chosen)] += share / len(chosen)
+                drawn[1, list(chosen)] += share
+        np.testing.assert_allclose(drawn[0], law.q)
+        expected = law.expect(law.target * np.minimum(k, law.size)[:, None])
+        np.testing.assert_allclose(drawn[1], expected)
+    np.testing.assert_allclose(drawn[1], law.m)  # of up to 4 labels all are drawn
+
+
+def test_2_7_decoupled_softmax():
+    single = SetLaw.of(3, {(0,): 0.5, (1,): 0.3, (2,): 0.2})
+    np.testing.assert_allclose(softmax(minimiser_of(decoupled_loss, single)), single.q, atol=1e-4)
+    law = SetLaw.of(3, {(0, 1): 0.3, (0, 2): 0.2, (1,): 0.25, (2,): 0.25})
+    assert np.argmax(law.m) == np.argmax(law.q) == 1
+    assert np.argmax(minimiser_of(decoupled_loss, law)) == 0
+
+
+def test_2_7_two_sided_softmax():
+    one = SetLaw.of(1, {(0,): 0.3, (): 0.7})
+    np.testing.assert_allclose(minimiser_of(two_sided_loss, one), math.log(0.3 / 0.7), atol=1e-4)
+    for n_labels in (3, 5):
+        law = SetLaw.of(n_labels, {(i,): 1 / n_labels for i in range(n_labels)})
+        log_odds = -math.log(n_labels - 1)
+        np.testing.assert_allclose(minimiser_of(two_sided_loss, law), log_odds / 2, atol=1e-4)
+
+
 # ------------------------------------------------------ 3 ranking
 
 

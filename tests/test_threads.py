@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
+from skmultireduce._models.linear import LinearModel
 from skmultireduce._models.threads import Threads
 
 
@@ -145,18 +146,18 @@ def test_no_thread_outlives_a_fit(model, error):
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
-def test_an_error_while_threads_are_ahead(error):
-    class Failing(MultiLabelSGDClassifier):
-        def _epoch(self, *args, epoch, **keywords):
-            seen.append(keywords["n_ahead"])
-            if epoch == 4:
-                raise error
-            return super()._epoch(*args, epoch=epoch, **keywords)
+def test_an_error_while_threads_are_ahead(monkeypatch, error):
+    def failing(self, work, rows, targets, visit):
+        seen.append(visit.n_ahead)
+        if visit.epoch == 4:
+            raise error
+        return epoch(self, work, rows, targets, visit)
 
-    seen = []
+    seen, epoch = [], LinearModel.epoch
+    monkeypatch.setattr(LinearModel, "epoch", failing)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
-    model = Failing(reduction="one_vs_rest", n_jobs=2, warm_start=True)
+    model = MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2, warm_start=True)
     with pytest.raises(error):
         model.fit(X, y)
     assert seen == [0, 1, 2, 2, 2]
@@ -164,16 +165,17 @@ def test_an_error_while_threads_are_ahead(error):
         model.predict(X)
 
 
-def test_an_epoch_that_diverges_while_threads_are_ahead():
-    class Diverging(MultiLabelSGDClassifier):
-        def _epoch(self, *args, epoch, **keywords):
-            total_loss = super()._epoch(*args, epoch=epoch, **keywords)
-            return (lambda: np.nan) if epoch == 1 else total_loss
+def test_an_epoch_that_diverges_while_threads_are_ahead(monkeypatch):
+    def diverging(self, work, rows, targets, visit):
+        total_loss = epoch(self, work, rows, targets, visit)
+        return (lambda: np.nan) if visit.epoch == 1 else total_loss
 
+    epoch = LinearModel.epoch
+    monkeypatch.setattr(LinearModel, "epoch", diverging)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, 300))
     with pytest.raises(ValueError, match="diverged in epoch 2"):
-        Diverging(reduction="one_vs_rest", n_jobs=2).fit(X, y)
+        MultiLabelSGDClassifier(reduction="one_vs_rest", n_jobs=2).fit(X, y)
 
 
 @pytest.mark.parametrize("n_epochs", [1, 2, 3, 7])

@@ -143,7 +143,7 @@ class OnCluster:
 
     def _fitted(self) -> dict[str, Any]:
         """Copy of everything that the plain estimator's `fit` leaves."""
-        left_out = {*self.get_params(deep=False), "_rounds", "_pulled", "n_shards_"}
+        left_out = {*self.get_params(deep=False), "n_shards_"}
         return copy.deepcopy(
             {k: v for k, v in vars(self).items() if k not in left_out and "callback" not in k}
         )

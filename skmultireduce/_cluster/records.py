@@ -82,14 +82,6 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class ClusterTargets:
-    """What training asks of the targets of all shards."""
-
-    n_targets: int
-    row_share: np.ndarray
-
-
-@dataclass(frozen=True)
 class Split:
     """Which rows are held out, as a function of the global row number."""
 

@@ -454,8 +454,8 @@ def _advice(y: Any, array: np.ndarray, name: str) -> list[str]:
     if counts:
         lines.append(f"If these are counts: {signs}.")
     lines.append(
-        f"If {'they' if counts else 'these'} are numbers of labels, turn them into an indicator matrix with {_BINARIZER}: "
-        f"{_of_numbers(y, name, keep)}."
+        f"If {'they' if counts else 'these'} are numbers of labels, turn them into an indicator "
+        f"matrix with {_BINARIZER}: {_of_numbers(y, name, keep)}."
     )
     if np.all(filled) and np.any(np.diff(np.sort(array, axis=1), axis=1) == 0):
         lines.append(

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import gzip
 import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -16,10 +15,17 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from .._data.label_sets import LabelSets
+from .._data.notices import warn
 from .._sklearn import HasMethods, _align_api_if_sparse, validate_params
-from .blocks import SIZE, Blocks, check_names, columns_of, warn_unknown
+from .blocks import SIZE, Blocks, LabelCount, check_names, columns_of
+from .files import check_encoding, iter_lines, refuse_pipe
 
 __all__ = ["FastTextBlocks", "iter_fasttext", "read_fasttext"]
+
+_SEPARATORS = " \t\v\f\r\0\n"
+_BLANKS = re.escape(_SEPARATORS)
+_WORDS = re.compile(f"[^{_BLANKS}]+").findall
+_ODD = '[,;|"\u200b\u200c\u200d\u2060\ufeff]'
 
 
 @validate_params(
@@ -49,7 +55,7 @@ def read_fasttext(
     Parameters
     ----------
     source : str, path-like, or iterable of str
-        A file (``.gz`` is unpacked), or lines.
+        A file, or lines. gzip, bzip2 and xz are unpacked, whatever the name is.
     label_prefix : str, default="__label__"
         What marks a label.
     target_names : array-like of shape (n_labels,), default=None
@@ -114,7 +120,7 @@ def read_fasttext(
     array([[0, 1, 1],
            [1, 0, 0]], dtype=int8)
     """
-    _check_source(source, label_prefix)
+    _check_source(source, label_prefix, encoding)
     reader = _Reader(source, label_prefix, encoding)
     rows = list(reader)
     if not rows:
@@ -122,8 +128,11 @@ def read_fasttext(
     target_names = (
         _label_names(rows, reader) if target_names is None else check_names(target_names)
     )
-    target, n_unknown = _encode(rows, columns_of(target_names))
-    warn_unknown(n_unknown, reader.name, stacklevel=4)
+    count = LabelCount(reader.name, target_names)
+    target, unknown = _encode(rows, columns_of(target_names))
+    count.add(target.nnz, unknown)
+    count.warn()
+    reader.warn_odd()
     data = [text for text, _ in rows]
     if return_X_y:
         return data, target
@@ -132,7 +141,7 @@ def read_fasttext(
         target=target,
         target_names=target_names,
         n_blank=reader.n_blank,
-        n_unknown=n_unknown,
+        n_unknown=count.n_unknown,
     )
 
 
@@ -159,7 +168,7 @@ def iter_fasttext(
     Parameters
     ----------
     source : str, path-like, or iterable of str
-        A file (``.gz`` is unpacked), or lines.
+        A file, or lines. gzip, bzip2 and xz are unpacked, whatever the name is.
     batch_size : int, default=1000
         Number of rows of a batch; the last one may have fewer.
     label_prefix : str, default="__label__"
@@ -201,7 +210,7 @@ def iter_fasttext(
     ['three'] [[1, 0]]
     """
     # Not a generator itself, so that errors come with the call.
-    _check_source(source, label_prefix)
+    _check_source(source, label_prefix, encoding)
     reader = _Reader(source, label_prefix, encoding)
     if target_names is None:
         if isinstance(source, Iterator):
@@ -209,6 +218,8 @@ def iter_fasttext(
                 "source is an iterator, which can be read just once. Pass `target_names`, or "
                 "a path or list of lines, from which the label names can be collected first."
             )
+        if isinstance(source, str | os.PathLike):
+            refuse_pipe(source)
         target_names = _label_names(reader, reader)
     else:
         target_names = check_names(target_names)
@@ -218,18 +229,19 @@ def iter_fasttext(
 def _batches(reader: _Reader, batch_size: int, target_names: np.ndarray) -> Iterator[Bunch]:
     columns = columns_of(target_names)
     rows = iter(reader)
-    total = 0
+    count = LabelCount(reader.name, target_names)
     while batch := list(islice(rows, batch_size)):
-        target, n_unknown = _encode(batch, columns)
-        total += n_unknown
+        target, unknown = _encode(batch, columns)
+        count.add(target.nnz, unknown)
         yield Bunch(
             data=[text for text, _ in batch],
             target=target,
             target_names=target_names,
             n_blank=reader.n_blank,
-            n_unknown=total,
+            n_unknown=count.n_unknown,
         )
-    warn_unknown(total, reader.name, stacklevel=3)
+    count.warn()
+    reader.warn_odd()
 
 
 class FastTextBlocks(Blocks):
@@ -238,7 +250,7 @@ class FastTextBlocks(Blocks):
     Parameters
     ----------
     source : str, path-like, or list of str
-        A file (``.gz`` is unpacked), or lines.
+        A file, or lines. gzip, bzip2 and xz are unpacked, whatever the name is.
     vectorizer : object with a method ``transform``
         Turns a list of texts into X: one without a vocabulary, as
         `sklearn.feature_extraction.text.HashingVectorizer`, or one that is fitted. Nearly
@@ -307,12 +319,14 @@ class FastTextBlocks(Blocks):
         label_prefix: str = "__label__",
         encoding: str = "utf-8",
     ) -> None:
-        _check_source(source, label_prefix)
+        _check_source(source, label_prefix, encoding)
         if isinstance(source, Iterator):
             raise ValueError(
                 "source is an iterator, which can be read just once. Pass a path or a list of "
                 "lines."
             )
+        if isinstance(source, str | os.PathLike):
+            refuse_pipe(source)
         self.vectorizer = vectorizer
         self.block_size = block_size
         self._reader = _Reader(source, label_prefix, encoding)
@@ -329,13 +343,20 @@ class FastTextBlocks(Blocks):
             yield block
             del block
 
-    def _read(self, block: list) -> tuple[Any, Any, int]:
-        y, n_unknown = _encode(block, self._columns)
-        return self.vectorizer.transform([text for text, _ in block]), y, n_unknown
+    def _read(self, block: list) -> tuple[Any, Any, list]:
+        y, unknown = _encode(block, self._columns)
+        return self.vectorizer.transform([text for text, _ in block]), y, unknown
+
+    def _warn(self) -> None:
+        self._reader.warn_odd()
 
 
 class _Reader:
-    """(text, labels) of each row; can be iterated as often as its source."""
+    """(text, labels) of each row; can be iterated as often as its source.
+
+    Words end where they end for fastText: at space, tab, vertical tab, form feed, carriage
+    return, NUL or newline. Blanks of Unicode are letters of words, as there.
+    """
 
     def __init__(self, source: Any, label_prefix: str, encoding: str) -> None:
         self.source = source
@@ -344,58 +365,87 @@ class _Reader:
         self.is_path = isinstance(source, str | os.PathLike)
         self.name = os.fspath(source) if self.is_path else "source"
         self.n_blank = 0
+        self.n_odd = 0
+        self._first_odd = ""
+        self._warned = False
+        prefix = re.escape(label_prefix)
+        # Labels nearly always come first: one match, whatever their number.
+        self._leading = re.compile(rf"(?:{prefix}[^{_BLANKS}]*(?:[{_BLANKS}]+|$))+")
+        # A mark inside of a word, quotes, commas, characters that are not seen.
+        self._odd = re.compile(rf"[^{_BLANKS}]{prefix}|{_ODD}")
 
     def __iter__(self) -> Iterator[tuple[str, list[str]]]:
         prefix, skip = self.label_prefix, len(self.label_prefix)
-        self.n_blank = 0
-        with self._lines() as lines:
-            for number, line in enumerate(lines, start=1):
-                if isinstance(line, bytes):
-                    try:
-                        line = line.decode(self.encoding)
-                    except UnicodeDecodeError as error:
-                        raise ValueError(
-                            f"{self.name}, line {number}: not {self.encoding} ({error}). Pass "
-                            "the `encoding` of the file."
-                        ) from error
-                elif not isinstance(line, str):
-                    raise ValueError(f"{self.name}, line {number}: expected a str, got {line!r}.")
-                if number == 1:
-                    line = line.removeprefix("\ufeff")  # byte order mark
-                text = line.strip()
-                if not text:
-                    self.n_blank += 1
-                    continue
-                labels: list[str] = []
-                # Labels nearly always come first, so that words seldom need splitting.
-                while text.startswith(prefix):
-                    word, *rest = text.split(maxsplit=1)
-                    labels.append(word[skip:])
-                    text = rest[0] if rest else ""
-                if prefix in text:
-                    words = text.split()
-                    marked = [word for word in words if word.startswith(prefix)]
-                    if marked:
-                        labels += [word[skip:] for word in marked]
-                        text = " ".join(word for word in words if not word.startswith(prefix))
-                if "" in labels:
-                    raise ValueError(
-                        f"{self.name}, line {number}: {prefix!r} without the name of a label."
-                    )
-                yield text, labels
+        leading, odd = self._leading.match, self._odd.search
+        self.n_blank = self.n_odd = 0
+        for number, line in enumerate(self._lines(), start=1):
+            if number == 1:
+                line = line.removeprefix("\ufeff")  # byte order mark
+            text = line.strip(_SEPARATORS)
+            if not text:
+                self.n_blank += 1
+                continue
+            labels: list[str] = []
+            if head := leading(text):
+                words = head.group()
+                text = text[head.end() :]
+                if odd(words):
+                    self._count_odd(words, number, line)
+                labels = [word[skip:] for word in _WORDS(words)]
+            if prefix in text:
+                words = _WORDS(text)
+                marked = [word for word in words if prefix in word]
+                if odd(" ".join(marked)):
+                    self._count_odd(" ".join(marked), number, line)
+                found = [word[skip:] for word in marked if word.startswith(prefix)]
+                if found:
+                    labels += found
+                    text = " ".join(word for word in words if not word.startswith(prefix))
+            if "" in labels:
+                raise ValueError(
+                    f"{self.name}, line {number}: {prefix!r} without the name of a label. Put "
+                    "the name right behind it, or take it out."
+                )
+            yield text.replace("\0", " "), labels
 
-    @contextmanager
-    def _lines(self) -> Iterator[Iterable[Any]]:
-        if not self.is_path:
-            yield self.source
+    def _lines(self) -> Iterator[str]:
+        if self.is_path:
+            yield from iter_lines(self.source, self.encoding)
             return
-        # In bytes, so that a wrong encoding is found with its line.
-        opener = gzip.open if self.name.endswith(".gz") else open
-        with opener(self.source, "rb") as file:
-            yield file
+        for number, line in enumerate(self.source, start=1):
+            if isinstance(line, bytes):
+                try:
+                    line = line.decode(self.encoding)
+                except UnicodeDecodeError as error:
+                    raise ValueError(
+                        f"{self.name}, line {number}: not {self.encoding} ({error}). Pass the "
+                        "`encoding` of the file."
+                    ) from error
+            elif not isinstance(line, str):
+                raise ValueError(f"{self.name}, line {number}: expected a str, got {line!r}.")
+            yield line
+
+    def _count_odd(self, words: str, number: int, line: str) -> None:
+        if not self.n_odd:
+            self._first_odd = f"line {number}, {line.strip(_SEPARATORS)[:80]!r}"
+        self.n_odd += sum(self._odd.search(word) is not None for word in _WORDS(words))
+
+    def warn_odd(self) -> None:
+        """Say once how many marks of labels are in odd places."""
+        if self.n_odd and not self._warned:
+            self._warned = True
+            warn(
+                "odd marks",
+                f"{self.name} has {self.n_odd} marks of labels in odd places, first in "
+                f"{self._first_odd}. They are read as fastText reads them: a word that starts "
+                f"with {self.label_prefix!r} is one label up to the next blank, a word with "
+                "something in front of it is no label. Where that is not meant, take out "
+                "quotes of CSV files, commas, byte order marks and characters without width, "
+                "and put blanks between labels.",
+            )
 
 
-def _check_source(source: Any, label_prefix: str) -> None:
+def _check_source(source: Any, label_prefix: str, encoding: str) -> None:
     if not isinstance(source, str | os.PathLike) and (
         isinstance(source, bytes) or not isinstance(source, Iterable)
     ):
@@ -407,27 +457,35 @@ def _check_source(source: Any, label_prefix: str) -> None:
             f"label_prefix should be a word without blanks, got {label_prefix!r}; fastText's "
             "is '__label__'."
         )
+    check_encoding(encoding)
 
 
 def _label_names(rows: Iterable[tuple[str, list[str]]], reader: _Reader) -> np.ndarray:
-    names = sorted({label for _, labels in rows for label in labels})
+    found: set[str] = set()
+    n_rows = 0
+    for _, labels in rows:
+        found.update(labels)
+        n_rows += 1
+    if not n_rows:
+        raise ValueError(f"{reader.name} has no rows: every line is blank.")
+    names = sorted(found)
     if not names:
         raise ValueError(
             f"{reader.name} has no label: no word starts with {reader.label_prefix!r}. Pass "
             "the `label_prefix` of your file, or `target_names` to read it without labels."
         )
-    return np.array(names)
+    return check_names(names)
 
 
-def _encode(rows: list[tuple[str, list[str]]], columns: dict[str, int]) -> tuple[Any, int]:
-    """Make the indicator matrix of the rows, and count labels without a column."""
+def _encode(rows: list[tuple[str, list[str]]], columns: dict[str, int]) -> tuple[Any, list[str]]:
+    """Make the indicator matrix of the rows, and list labels without a column."""
     indptr = np.zeros(len(rows) + 1, dtype=np.int64)
     indices: list[int] = []
-    n_unknown = 0
+    unknown: list[str] = []
     for i, (_, labels) in enumerate(rows):
         known = {columns[label] for label in labels if label in columns}
-        n_unknown += sum(label not in columns for label in set(labels))
+        unknown += [label for label in dict.fromkeys(labels) if label not in columns]
         indices += sorted(known)
         indptr[i + 1] = len(indices)
     label_sets = LabelSets(indptr, np.array(indices, dtype=np.int32), len(columns))
-    return _align_api_if_sparse(label_sets.to_csr()), n_unknown
+    return _align_api_if_sparse(label_sets.to_csr()), unknown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 
 from .._sklearn import HasMethods, validate_params
 from .blocks import PATH, SIZE, Blocks, check_names, indicator
+from .files import refuse_pipe
 
 __all__ = ["ParquetBlocks"]
 
@@ -23,10 +25,12 @@ class ParquetBlocks(Blocks):
     source : str or path-like
         A file.
     features : str or list of str
-        Numeric columns; or one column, of texts (with `vectorizer`) or of lists of
-        numbers, all of one length.
+        Numeric columns; or with `vectorizer` one or more columns of texts, which are
+        joined by blanks; or one column of lists of numbers, all of one length. Views,
+        categories and large types are read too.
     labels : str or list of str
-        Columns of 0 and 1, one for each label; or one column of lists of labels.
+        Columns of 0 and 1, one for each label; or one column of lists of labels, where
+        missing lists and labels are none.
     vectorizer : object with a method ``transform``, default=None
         Turns a list of texts into X: one without a vocabulary, as
         `sklearn.feature_extraction.text.HashingVectorizer`, or one that is fitted.
@@ -46,7 +50,9 @@ class ParquetBlocks(Blocks):
     ImportError
         If pyarrow is not installed.
     ValueError
-        If the file does not have these columns, or they are of other types.
+        If the file is none of Parquet, damaged or a pipe; if it does not have these columns,
+        or they are of other types or have values missing; if none of the labels is in
+        `target_names`.
 
     Warns
     -----
@@ -84,6 +90,7 @@ class ParquetBlocks(Blocks):
         target_names: Any = None,
         block_size: int = 10_000,
     ) -> None:
+        refuse_pipe(source)
         self.source = source
         self.features = features
         self.labels = labels
@@ -100,129 +107,236 @@ class ParquetBlocks(Blocks):
             target_names = labels
         elif target_names is None:
             found: set = set()
-            for batch in self._raw_blocks([labels]):
-                found.update(batch.column(0).flatten().unique().drop_null().to_pylist())
+            for _, batch in self._raw_blocks([labels]):
+                found.update(_values(batch.column(0)).unique().drop_null().to_pylist())
             if not found:
-                raise ValueError(f"{self._name} has no label in the column {labels!r}.")
+                raise ValueError(
+                    f"{self._name} has no label in the column {labels!r}. Pass `target_names` to "
+                    "read it without labels."
+                )
+            if any(label != label for label in found):
+                raise ValueError(
+                    f"The column {labels!r} of {self._name} has the label NaN. Take it out."
+                )
             target_names = sorted(found)
         self.target_names = check_names(target_names)
 
     def _check_columns(self) -> None:
         try:
-            from pyarrow import parquet, types
+            from pyarrow import parquet
         except ImportError as error:
             raise ImportError(
                 "ParquetBlocks needs pyarrow. Install it with pip install "
                 "'skmultireduce[parquet]'."
             ) from error
 
-        schema = parquet.read_schema(self.source)
-
-        def is_list(kind: Any) -> bool:
-            return (
-                types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-            )
-
-        def is_number(kind: Any) -> bool:
-            return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-
-        def is_text(kind: Any) -> bool:
-            return types.is_string(kind) or types.is_large_string(kind)
-
-        def check(argument: str, name: str, fits: bool, wanted: str) -> None:
-            if not fits:
-                raise ValueError(
-                    f"{argument} has the column {name!r}, which is of type "
-                    f"{schema.field(name).type}; {wanted} is needed."
-                )
-
-        if self.vectorizer is not None and isinstance(self.features, list):
-            raise ValueError(
-                "vectorizer is for texts in one column; here features are columns of numbers. "
-                "Give the name of the column of texts, or leave vectorizer=None."
-            )
+        if "://" not in self._name:
+            open(self.source, "rb").close()  # says why where this cannot be
+        with _named(self._name):
+            schema = parquet.read_schema(self.source)
         for argument in ("features", "labels"):
             value = getattr(self, argument)
             if not value:
                 raise ValueError(f"{argument} is empty; name at least one column.")
             for name in [value] if isinstance(value, str) else value:
-                if name not in schema.names:
+                n_columns = schema.names.count(name)
+                if n_columns != 1:
                     raise ValueError(
                         f"{argument} has {name!r}, but the columns of {self._name} are "
-                        f"{schema.names}."
+                        f"{schema.names}. Name columns that are there once."
                     )
                 kind = schema.field(name).type
-                if isinstance(value, list):
-                    check(argument, name, is_number(kind), "a column of numbers")
-                elif argument == "labels":
-                    check(argument, name, is_list(kind), "a column of lists of labels")
-                elif self.vectorizer is not None:
-                    check(argument, name, is_text(kind), "with a vectorizer, a column of texts")
-                else:
-                    fits = is_list(kind) and is_number(kind.value_type)
-                    check(
-                        argument, name, fits, "without a vectorizer, a column of lists of numbers"
+                wanted = self._wanted(argument, isinstance(value, list), kind)
+                if wanted is not None:
+                    raise ValueError(
+                        f"{argument} has the column {name!r} of {self._name}, which is of type "
+                        f"{kind}; {wanted}."
                     )
 
-    def _raw_blocks(self, columns: list[str] | None = None) -> Iterator[Any]:
+    def _wanted(self, argument: str, several: bool, kind: Any) -> str | None:
+        """What a column should be, with a remedy; None if it is that."""
+        if argument == "labels":
+            if several:
+                wanted = (
+                    "a column of numbers, 0 and 1, or of bool is needed. Make one, for example "
+                    "with pyarrow.compute.equal(column, 'TRUE'), or give the name of one column "
+                    "of lists of labels"
+                )
+                return None if _is_number(kind) else wanted
+            if _is_list(kind) and not _is_nested(_plain(kind.value_type)):
+                return None
+            remedy = "Make lists, one for each row"
+            if _is_number(kind):
+                remedy = "Pass a list of columns if they are 0 and 1"
+            elif _is_text(kind):
+                remedy = "Make lists, for example with pyarrow.compute.split_pattern(column, ';')"
+            return f"a column of lists of labels is needed. {remedy}"
+        if self.vectorizer is not None:
+            wanted = (
+                "with a vectorizer, a column of texts is needed (vectorizer is for texts in one "
+                "column or more). Leave vectorizer=None for numbers"
+            )
+            return None if _is_text(kind) else wanted
+        if several:
+            wanted = "a column of numbers is needed. Encode categories, or pass a vectorizer"
+            return None if _is_number(kind) else wanted
+        if _is_list(kind) and _is_number(kind.value_type):
+            return None
+        remedy = "Pass a list of columns" if _is_number(kind) else "Pass a vectorizer for texts"
+        return f"without a vectorizer, a column of lists of numbers is needed. {remedy}"
+
+    def _raw_blocks(self, columns: list[str] | None = None) -> Iterator[tuple[int, Any]]:
         from pyarrow import parquet
 
         if columns is None:
             parts = (self.features, self.labels)
             columns = [n for part in parts for n in ([part] if isinstance(part, str) else part)]
-        with parquet.ParquetFile(self.source) as file:
-            for batch in file.iter_batches(self.block_size, columns=columns):
+        first_row = 0
+        with _named(self._name), parquet.ParquetFile(self.source) as file:
+            batches = file.iter_batches(self.block_size, columns=list(dict.fromkeys(columns)))
+            while (batch := next(batches, None)) is not None:
                 if batch.num_rows:
-                    yield batch
+                    yield first_row, batch
+                    first_row += batch.num_rows
                 del batch
 
-    def _read(self, block: Any) -> tuple[Any, Any, int]:
-        return self._read_features(block), *self._read_labels(block)
+    def _read(self, block: tuple[int, Any]) -> tuple[Any, Any, list]:
+        return self._read_features(*block), *self._read_labels(*block)
 
-    def _read_features(self, block: Any) -> Any:
-        if isinstance(self.features, list):
-            return _to_matrix(block, self.features)
-        column = block.column(self.features)
-        if column.null_count:
-            raise ValueError(
-                f"The column {self.features!r} of {self._name} has rows without a value; fill "
-                "them, or leave these rows out of the file."
-            )
+    def _read_features(self, first_row: int, block: Any) -> Any:
+        several = isinstance(self.features, list)
+        names = self.features if several else [self.features]
+        columns = [_plain_column(block.column(name)) for name in names]
+        for name, column in zip(names, columns, strict=True):
+            self._refuse_nulls(name, column, first_row)
         if self.vectorizer is not None:
-            return self.vectorizer.transform(column.to_pylist())
-        values = column.flatten().to_numpy(zero_copy_only=False)
-        if len(values) % len(column) or len(set(_lengths(column).tolist())) > 1:
+            texts = zip(*(column.to_pylist() for column in columns), strict=True)
+            return self.vectorizer.transform([" ".join(row) for row in texts])
+        if several:
+            return _to_matrix(columns)
+        values = columns[0].flatten()
+        lengths = _lengths(columns[0])
+        if len(set(lengths.tolist())) > 1:
+            row = int(np.flatnonzero(lengths != lengths[0])[0])
             raise ValueError(
-                f"The column {self.features!r} of {self._name} has lists of different lengths; "
-                "one number for each feature is needed."
+                f"The column {names[0]!r} of {self._name} has lists of different lengths, first "
+                f"in row {first_row + row}; one number for each feature is needed."
             )
-        return values.reshape(len(column), -1)
+        if values.null_count:
+            row = int(np.flatnonzero(values.is_null())[0]) // int(lengths[0])
+            raise ValueError(
+                f"The column {names[0]!r} of {self._name} has lists with a number missing, first "
+                f"in row {first_row + row}. Fill it, for example with 0."
+            )
+        return values.to_numpy(zero_copy_only=False).reshape(len(columns[0]), -1)
 
-    def _read_labels(self, block: Any) -> tuple[Any, int]:
+    def _refuse_nulls(self, name: str, column: Any, first_row: int) -> None:
+        if column.null_count:
+            row = first_row + int(np.flatnonzero(column.is_null())[0])
+            raise ValueError(
+                f"The column {name!r} of {self._name} has rows without a value, first row {row} "
+                "(counted from 0); fill them, or leave these rows out of the file."
+            )
+
+    def _read_labels(self, first_row: int, block: Any) -> tuple[Any, list]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
         if isinstance(self.labels, list):
-            return sp.csr_array(_to_matrix(block, self.labels)), 0
-        column = block.column(self.labels)
-        values = column.flatten()
-        if pa.types.is_dictionary(values.type):
-            values = values.dictionary_decode()
+            columns = [_plain_column(block.column(name)) for name in self.labels]
+            for name, column in zip(self.labels, columns, strict=True):
+                self._refuse_nulls(name, column, first_row)
+                values = column.to_numpy(zero_copy_only=False)
+                wrong = (
+                    np.isnan(values) if values.dtype.kind == "f" else (values != 0) & (values != 1)
+                )
+                if np.any(wrong):
+                    row = int(np.flatnonzero(wrong)[0])
+                    raise ValueError(
+                        f"The column {name!r} of {self._name} has {values[row]} in row "
+                        f"{first_row + row} (counted from 0); 0 and 1 are needed. Numbers of "
+                        "labels belong into one column of lists."
+                    )
+            return sp.csr_array(_to_matrix(columns)), []
+        column = _plain_column(block.column(self.labels))
+        values = _values(column)
         try:
             known = pa.array(self.target_names.tolist()).cast(values.type)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, TypeError, ValueError) as error:
             raise ValueError(
                 f"target_names are not of the type of the labels, {values.type}: {error}. Pass "
                 f"the labels as they are in the column {self.labels!r}."
             ) from error
-        columns = pc.index_in(values, value_set=known).fill_null(-1).to_numpy()
-        y = indicator(_lengths(column), columns, len(self.target_names))
-        return y, int(np.count_nonzero(columns < 0))
+        found = pc.index_in(values, value_set=known)
+        unknown = values.filter(pc.and_(found.is_null(), values.is_valid()))
+        y = indicator(_lengths(column), found.fill_null(-1).to_numpy(), len(self.target_names))
+        return y, unknown.to_pylist()
 
 
-def _to_matrix(block: Any, names: list[str]) -> np.ndarray:
-    columns = [block.column(name).to_numpy(zero_copy_only=False) for name in names]
-    return np.column_stack(columns)
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Errors of pyarrow with the name of the file and what to do."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"{name} is not a Parquet file that can be read: {reason}. It may be of another "
+            "format, truncated or damaged; write or download it anew."
+        ) from error
+
+
+def _is_kind(kind: Any, *names: str) -> bool:
+    """Whether a type is one of these, some of which older versions do not have."""
+    from pyarrow import types
+
+    return any(getattr(types, f"is_{name}", lambda _: False)(kind) for name in names)
+
+
+def _plain(kind: Any) -> Any:
+    return kind.value_type if _is_kind(kind, "dictionary") else kind
+
+
+def _is_list(kind: Any) -> bool:
+    return _is_kind(kind, "list", "large_list", "fixed_size_list", "list_view", "large_list_view")
+
+
+def _is_number(kind: Any) -> bool:
+    return _is_kind(_plain(kind), "integer", "floating", "boolean")
+
+
+def _is_text(kind: Any) -> bool:
+    return _is_kind(_plain(kind), "string", "large_string", "string_view")
+
+
+def _is_nested(kind: Any) -> bool:
+    return _is_kind(kind, "nested", "null")
+
+
+def _plain_column(column: Any) -> Any:
+    """The column without categories and views, whose functions are few."""
+    import pyarrow as pa
+
+    if _is_kind(column.type, "dictionary"):
+        column = column.dictionary_decode()
+    if _is_kind(column.type, "string_view"):
+        column = column.cast(pa.large_string())
+    if _is_kind(column.type, "list_view", "large_list_view"):
+        column = column.cast(pa.large_list(column.type.value_type))
+    return column
+
+
+def _values(column: Any) -> Any:
+    """All values of a column of lists, one after the other."""
+    return _plain_column(_plain_column(column).flatten())
+
+
+def _to_matrix(columns: list) -> np.ndarray:
+    return np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
 
 
 def _lengths(column: Any) -> np.ndarray:

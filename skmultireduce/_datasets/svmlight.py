@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 from collections.abc import Iterator
@@ -14,8 +13,13 @@ from sklearn.datasets import load_svmlight_file
 
 from .._sklearn import StrOptions, validate_params
 from .blocks import PATH, SIZE, Blocks, check_names, indicator
+from .files import iter_chunks, refuse_pipe
 
 __all__ = ["SVMLightBlocks"]
+
+# Whole numbers up to this, and no others, have this float64.
+_LARGEST_LABEL = 2**53 - 1
+_WORDS = re.compile(r"[^ \t\n\r\f\v]+").findall
 
 
 class SVMLightBlocks(Blocks):
@@ -27,7 +31,7 @@ class SVMLightBlocks(Blocks):
     Parameters
     ----------
     source : str or path-like
-        A file (``.gz`` is unpacked).
+        A file; gzip, bzip2 and xz are unpacked, whatever the name is.
     n_features : int, default=None
         Number of features. By default the file is read once to find it.
     target_names : array-like of shape (n_labels,), default=None
@@ -49,8 +53,9 @@ class SVMLightBlocks(Blocks):
     Raises
     ------
     ValueError
-        If the file has no rows, or a line is not of this form or has a feature beyond
-        `n_features`; if `target_names` has duplicates.
+        If the file has no rows, is damaged or a pipe; with the number of the line, if one is
+        not of this form or has a feature beyond `n_features` or a number that is not
+        finite; if `target_names` has duplicates, or none of the labels.
 
     Warns
     -----
@@ -92,6 +97,7 @@ class SVMLightBlocks(Blocks):
         zero_based: bool = False,
         dtype: str = "float32",
     ) -> None:
+        refuse_pipe(source)
         self.source = source
         self.block_bytes = block_bytes
         self.zero_based = zero_based
@@ -118,38 +124,137 @@ class SVMLightBlocks(Blocks):
                 f"target_names should hold numbers, which the labels are in this format: {error}."
             ) from error
         names = check_names(target_names)
+        if not np.all(np.abs(names) <= _LARGEST_LABEL):
+            raise ValueError("target_names should hold numbers between -2**53 and 2**53.")
         whole = np.all(names == np.floor(names))
         self.target_names = names.astype(np.int64) if whole else names
         self._columns = {label: k for k, label in enumerate(names.tolist())}
 
-    def _raw_blocks(self) -> Iterator[bytes]:
-        opener = gzip.open if self._name.endswith(".gz") else open
+    def _raw_blocks(self) -> Iterator[tuple[int, bytes]]:
         empty = True
-        with opener(self.source, "rb") as file:
-            while chunk := file.read(self.block_bytes) + file.readline():
-                # What has nothing but comments and blank lines is no block.
-                if re.search(rb"^\s*[^#\s]", chunk, re.MULTILINE):
-                    empty = False
-                    yield chunk
-                del chunk
+        for first_line, chunk in iter_chunks(self.source, self.block_bytes):
+            # What has nothing but comments and blank lines is no block.
+            if re.search(rb"^\s*[^#\s]", chunk, re.MULTILINE):
+                empty = False
+                yield first_line, chunk
+            del chunk
         if empty:
             raise ValueError(f"{self._name} has no rows.")
 
-    def _load(self, chunk: bytes) -> tuple[Any, list]:
+    def _load(self, chunk: tuple[int, bytes]) -> tuple[Any, list]:
+        failure: Any = None
         try:
-            return load_svmlight_file(
-                BytesIO(chunk),
-                n_features=self.n_features,
-                dtype=self.dtype,
-                multilabel=True,
-                zero_based=self.zero_based,
+            # What is beyond the range of the type becomes infinite, which is refused.
+            with np.errstate(over="ignore"):
+                X, labels = load_svmlight_file(
+                    BytesIO(chunk[1]),
+                    n_features=self.n_features,
+                    dtype=self.dtype,
+                    multilabel=True,
+                    zero_based=self.zero_based,
+                )
+            sound = np.all(np.isfinite(X.data)) and all(
+                abs(label) <= _LARGEST_LABEL for row in labels for label in row
             )
-        except ValueError as error:
-            raise ValueError(f"{self._name} is not valid: {error}") from error
+        except (ValueError, OverflowError, IndexError) as error:
+            failure, sound = error, False
+        if sound:
+            return X, labels
+        for number, line in enumerate(chunk[1].split(b"\n"), start=chunk[0]):
+            fault = self._fault(line.partition(b"#")[0].decode("latin-1"), number)
+            if fault is not None:
+                raise ValueError(
+                    f"{self._name}, line {number}, is not valid: {fault}."
+                ) from failure
+        raise ValueError(f"{self._name} is not valid: {failure}") from failure
 
-    def _read(self, block: bytes) -> tuple[Any, Any, int]:
+    def _fault(self, line: str, number: int) -> str | None:
+        """What is wrong with a line, and what to do."""
+        # The separators of the bytes that are read, not those of Unicode.
+        parts = _WORDS(line)
+        if not parts:
+            return None
+        if len(parts) == 3 and all(part.isdecimal() for part in parts):
+            return (
+                f"{' '.join(parts)!r} is no row, but may be a header with the numbers of rows, "
+                "features and labels. Take this line out (tail -n +2); after such a header "
+                "features are counted from 0 as a rule, pass zero_based=True"
+            )
+        if ":" not in parts[0]:
+            for label in parts.pop(0).split(","):
+                if not label:
+                    return "a comma without a label behind it. Write labels as 1,2 without blanks"
+                value = _number(label)
+                if value is None:
+                    return (
+                        f"the label {label[:40]!r} is no number. Number the labels and keep "
+                        "their names in a list, or write the file in fastText's format"
+                    )
+                if not abs(value) <= _LARGEST_LABEL:
+                    return f"the label {label[:40]} is not between -2**53 and 2**53. Number anew"
+        before = -1
+        for part in parts:
+            index, colon, text = part.partition(":")
+            if not colon:
+                return (
+                    f"{part[:40]!r} is no pair of a feature and its value, like 7:0.5, without "
+                    "blanks around the colon"
+                )
+            if index == "qid":
+                continue
+            fault = self._pair_fault(index, text, before)
+            if fault is not None:
+                return fault
+            before = int(index)
+        return None
+
+    def _pair_fault(self, index: str, text: str, before: int) -> str | None:
+        value = _number(text)
+        if value is None:
+            return (
+                f"the value of {index[:40]}:{text[:40]} is no number. Write pairs as 7:0.5, "
+                "without blanks around the colon"
+            )
+        with np.errstate(over="ignore"):
+            if not np.isfinite(np.dtype(self.dtype).type(value)):
+                return (
+                    f"the value {text[:40]} is not finite in {self.dtype}. Leave the feature out, "
+                    "scale it, or pass dtype='float64'"
+                )
+        try:
+            column = int(index)
+        except ValueError:
+            return f"{index[:40]!r} is no number of a feature. Features are numbered"
+        if column == 0 and not self.zero_based:
+            return "it has the feature 0. Pass zero_based=True if features are counted from 0"
+        if not 0 <= column < 2**31 - 1:
+            return (
+                f"the feature {index[:40]} is not between 0 and 2**31 - 2. Number the features "
+                "anew, or hash them"
+            )
+        if column <= before:
+            return (
+                f"the feature {column} comes after {before}. Sort the features of each line, and "
+                "keep one value of each"
+            )
+        n_columns = column + (1 if self.zero_based else 0)
+        if self.n_features is not None and n_columns > self.n_features:
+            return (
+                f"it has the feature {column}, but n_features={self.n_features}. Pass n_features="
+                f"None, or {n_columns} at least"
+            )
+        return None
+
+    def _read(self, block: tuple[int, bytes]) -> tuple[Any, Any, list]:
         X, labels = self._load(block)
         lengths = np.array([len(row) for row in labels], dtype=np.int64)
         columns = np.array([self._columns.get(k, -1) for row in labels for k in row], dtype=int)
         y = indicator(lengths, columns, len(self.target_names))
-        return X, y, int(np.count_nonzero(columns < 0))
+        return X, y, [k for row in labels for k in row if k not in self._columns]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

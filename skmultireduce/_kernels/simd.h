@@ -39,7 +39,13 @@
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define SKM_PREFETCH(p) __builtin_prefetch(p)
+/* Without the empty instruction GCC takes a function that only fetches for one without effect,
+   and leaves its calls out. */
+#define SKM_PREFETCH(p) (__builtin_prefetch(p), skm_effect())
+static inline __attribute__((always_inline, unused)) void skm_effect(void)
+{
+    __asm__ volatile("");
+}
 #else
 #define SKM_PREFETCH(p) ((void)0)
 #endif

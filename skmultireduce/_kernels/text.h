@@ -423,8 +423,8 @@ typedef struct {
     size_t row_capacity, scratch_capacity, n_row;
     int32_t *indices, *values;
     size_t indices_capacity, values_capacity, n_out, row_start;
-    int64_t *ends; /* of the rows */
-    size_t ends_capacity, n_rows;
+    int64_t *offsets; /* of the rows: n_rows + 1 of them, NULL before the first row */
+    size_t offsets_capacity, n_rows;
     uint64_t n_seen; /* n-grams, repeated ones as well */
 } SkmRows;
 
@@ -436,7 +436,7 @@ SKM_FUN void skm_rows_free(SkmRows *r)
     free(r->scratch);
     free(r->indices);
     free(r->values);
-    free(r->ends);
+    free(r->offsets);
     memset(r, 0, sizeof(SkmRows));
 }
 
@@ -444,8 +444,8 @@ SKM_FUN void skm_rows_free(SkmRows *r)
 SKM_FUN void skm_forget(SkmRows *r)
 {
     r->indices = r->values = NULL;
-    r->ends = NULL;
-    r->indices_capacity = r->values_capacity = r->ends_capacity = 0;
+    r->offsets = NULL;
+    r->indices_capacity = r->values_capacity = r->offsets_capacity = 0;
     r->n_out = r->row_start = r->n_rows = 0;
     r->n_seen = 0;
 }
@@ -673,7 +673,7 @@ SKM_FUN int skm_sum_row(SkmRows *r)
 /* End a row whose n-grams were all taken. ``sorted``: its columns are wanted in order. */
 SKM_FUN int skm_end_row(SkmRows *r, int sorted)
 {
-    void *ends = r->ends;
+    void *offsets = r->offsets;
     int ok;
     if (r->mode == SKM_FIT) {
         skm_flush_fit(r);
@@ -688,10 +688,11 @@ SKM_FUN int skm_end_row(SkmRows *r, int sorted)
                                                              : r->terms->n_terms))
              && skm_sum_row(r);
     }
-    if (!ok || !skm_grow(&ends, &r->ends_capacity, r->n_rows + 1, sizeof(int64_t)))
+    if (!ok || !skm_grow(&offsets, &r->offsets_capacity, r->n_rows + 2, sizeof(int64_t)))
         return 0;
-    r->ends = ends;
-    r->ends[r->n_rows++] = (int64_t)r->n_out;
+    r->offsets = offsets;
+    r->offsets[0] = 0;
+    r->offsets[++r->n_rows] = (int64_t)r->n_out;
     r->row_start = r->n_out;
     r->n_row = 0;
     return 1;
@@ -703,7 +704,7 @@ SKM_FUN int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
     size_t i, row, start = 0;
     r->terms = terms;
     for (row = 0; row < r->n_rows; row++) {
-        size_t end = (size_t)r->ends[row];
+        size_t end = (size_t)r->offsets[row + 1];
         for (i = start; i < end; i++)
             r->indices[i] = numbers[r->indices[i]];
         if (!skm_sort_out(r, start, end))

@@ -10,19 +10,14 @@ surrogate that would have to be hashed. A list of ``str`` in the place of a text
 that was analysed already.
 """
 
-from cpython.buffer cimport (
-    PyBUF_CONTIG,
-    PyBUF_CONTIG_RO,
-    PyBUF_FORMAT,
-    PyBuffer_FillInfo,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_FillInfo
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
+
+from skmultireduce._kernels.buffers cimport INT32, Array, take
 
 cdef extern from "text.h" nogil:
     enum:
@@ -71,7 +66,7 @@ cdef extern from "text.h" nogil:
         int32_t *indices
         int32_t *values
         size_t n_out
-        int64_t *ends
+        int64_t *offsets
         size_t n_rows
         uint64_t n_seen
 
@@ -142,30 +137,10 @@ cdef Memory _memory(void *data, Py_ssize_t n_bytes):
         data = malloc(8)
         if data == NULL:
             raise MemoryError
+        memset(data, 0, 8)
     memory.data = data
     memory.n_bytes = n_bytes
     return memory
-
-
-cdef class _Numbers:
-    """The int32 of an array, as long as this object lives.
-
-    Typed views of arrays would make nine tenths of this module's code.
-    """
-
-    cdef Py_buffer view
-    cdef int32_t *data
-    cdef Py_ssize_t n
-
-    def __cinit__(self, array, bint writable=False):
-        PyObject_GetBuffer(array, &self.view, PyBUF_CONTIG if writable else PyBUF_CONTIG_RO)
-        if self.view.itemsize != sizeof(int32_t):
-            raise ValueError("numbers must be int32")
-        self.data = <int32_t *> self.view.buf
-        self.n = self.view.len // <Py_ssize_t> sizeof(int32_t)
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.view)
 
 
 cdef void _describe(SkmText *d, str text, int lower) noexcept:
@@ -227,10 +202,10 @@ cdef class Terms:
 
     def sort(self, numbers):
         """Bring numbers of terms (int32) into the order of the terms, in place."""
-        cdef _Numbers held = _Numbers(numbers, True)
+        cdef Array held = take(numbers, b"numbers", INT32, 1, True)
         cdef int done
         with nogil:
-            done = skm_terms_sort(&self.table, held.data, <size_t> held.n)
+            done = skm_terms_sort(&self.table, <int32_t *> held.data, <size_t> held.size)
         if not done:
             raise MemoryError
 
@@ -251,20 +226,23 @@ cdef class Terms:
 
     def strings(self, numbers):
         """Terms of these numbers (int32)."""
-        cdef _Numbers held = _Numbers(numbers)
+        cdef Array held = take(numbers, b"numbers", INT32, 1, False)
+        cdef const int32_t *data = <const int32_t *> held.data
         cdef Py_ssize_t i
-        return [self._string(held.data[i]) for i in range(held.n)]
+        return [self._string(data[i]) for i in range(held.size)]
 
     def to_dict(self, numbers, columns):
         """Terms of these numbers to their columns (both int32)."""
-        cdef _Numbers held = _Numbers(numbers)
-        cdef _Numbers values = _Numbers(columns)
+        cdef Array held = take(numbers, b"numbers", INT32, 1, False)
+        cdef Array values = take(columns, b"columns", INT32, 1, False)
         cdef Py_ssize_t i
-        cdef dict terms = __Pyx_PyDict_NewPresized(held.n)
-        if values.n != held.n:
+        cdef const int32_t *data = <const int32_t *> held.data
+        cdef const int32_t *found = <const int32_t *> values.data
+        cdef dict terms = __Pyx_PyDict_NewPresized(held.size)
+        if values.size != held.size:
             raise ValueError("as many columns as numbers")
-        for i in range(held.n):
-            terms[self._string(held.data[i])] = values.data[i]
+        for i in range(held.size):
+            terms[self._string(data[i])] = found[i]
         return terms
 
 
@@ -408,32 +386,34 @@ cdef class Rows:
 
     def rename(self, numbers, Terms terms not None):
         """Give the columns their numbers (int32) in another table, and rows their order."""
-        cdef _Numbers held = _Numbers(numbers)
+        cdef Array held = take(numbers, b"numbers", INT32, 1, False)
         cdef int done
         with nogil:
-            done = skm_rename(&self.rows, held.data, &terms.table)
+            done = skm_rename(&self.rows, <const int32_t *> held.data, &terms.table)
         if not done:
             raise MemoryError
         self.terms = terms
 
     def take(self):
-        """Columns and counts (int32) and ends of the rows (int64), which leave this object."""
+        """Columns and counts (int32) and offsets of the rows (int64), which leave this object."""
         cdef SkmRows *r = &self.rows
         columns = _memory(r.indices, <Py_ssize_t> (r.n_out * sizeof(int32_t)))
         counts = _memory(r.values, <Py_ssize_t> (r.n_out * sizeof(int32_t)))
-        ends = _memory(r.ends, <Py_ssize_t> (r.n_rows * sizeof(int64_t)))
+        offsets = _memory(r.offsets, <Py_ssize_t> ((r.n_rows + 1) * sizeof(int64_t)))
         skm_forget(r)
-        return columns, counts, ends
+        return columns, counts, offsets
 
 
 def rename(columns, numbers):
     """Give columns other numbers, in place (both int32)."""
-    cdef _Numbers held = _Numbers(columns, True)
-    cdef _Numbers new = _Numbers(numbers)
+    cdef Array held = take(columns, b"columns", INT32, 1, True)
+    cdef Array new = take(numbers, b"numbers", INT32, 1, False)
     cdef Py_ssize_t i
+    cdef int32_t *data = <int32_t *> held.data
+    cdef const int32_t *found = <const int32_t *> new.data
     with nogil:
-        for i in range(held.n):
-            held.data[i] = new.data[held.data[i]]
+        for i in range(held.size):
+            data[i] = found[data[i]]
 
 
 def gather(iterator, list texts, Py_ssize_t n_characters, bint only_ascii):

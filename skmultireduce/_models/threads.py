@@ -7,7 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
 from types import TracebackType
 
-__all__ = ["Threads"]
+from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
+
+__all__ = ["Threads", "usable_threads"]
+
+
+def usable_threads(n_jobs: int | None) -> int:
+    """Number of threads that a training or predictions may use.
+
+    One inside of another Parallel (a grid search, folds), where the cores are taken already.
+    """
+    backend, _ = get_active_backend()
+    return 1 if backend.nesting_level else effective_n_jobs(n_jobs)
 
 
 class Threads:

@@ -74,7 +74,9 @@ def as_expected() -> bool:
     """Return whether scikit-learn's private methods are those that this module knows."""
     parent = sklearn_text.CountVectorizer
     try:
-        found = {name: list(inspect.signature(getattr(parent, name)).parameters) for name in _SEAMS}
+        found = {
+            name: list(inspect.signature(getattr(parent, name)).parameters) for name in _SEAMS
+        }
         analyze = parent(stop_words=["a"]).build_analyzer()
         return (
             found == _SEAMS
@@ -193,8 +195,8 @@ def find_analysis(vectorizer: Any, parent: type) -> Analysis | None:
 
 def batches(
     vectorizer: Any, analysis: Analysis, documents: Iterable, n_characters: int
-) -> Iterator[tuple[list, bytearray]]:
-    """Yield lists of texts and whether they are lower-cased already.
+) -> Iterator[tuple[list, bytearray, bool]]:
+    """Yield lists of texts, whether they are lower-cased already, whether more may follow.
 
     A document is read, decoded and checked when it comes; what is not a str then is
     analysed at once and stands as the list of its n-grams.
@@ -226,4 +228,4 @@ def batches(
             if left <= 0 or len(texts) >= 4096:
                 break
         if texts:
-            yield texts, prepared
+            yield texts, prepared, more

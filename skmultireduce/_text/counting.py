@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import sklearn
 from joblib import effective_n_jobs
 
+from .._data.sparse import stacked_offsets
 from .._kernels import text as kernel
 from .analysis import SEED, Analysis, batches
 
@@ -34,50 +35,66 @@ def csr(values: np.ndarray, columns: np.ndarray, indptr: np.ndarray, n_columns: 
     return kind((values, columns, indptr), shape=(len(indptr) - 1, n_columns), dtype=dtype)
 
 
-def _join(parts: list[kernel.Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Counts, columns, indptr of rows one after the other, and n-grams seen."""
-    n_seen = sum(part.n_seen for part in parts)
-    taken = [part.take() for part in parts]
-    columns = [np.frombuffer(part[0], np.int32) for part in taken]
-    counts = [np.frombuffer(part[1], np.int32) for part in taken]
-    ends = [np.frombuffer(part[2], np.int64) for part in taken]
-    starts = np.cumsum([0, *map(len, columns)])
-    indptr = np.concatenate([[0], *(end + start for end, start in zip(ends, starts, strict=False))])
+def _join(parts: list[kernel.Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts, columns and offsets of rows one after the other."""
+    arrays = [
+        (np.frombuffer(counts, np.int32), np.frombuffer(columns, np.int32), offsets)
+        for columns, counts, offsets in (part.take() for part in parts)
+    ]
+    counts, columns, offsets = zip(*arrays, strict=True)
+    offsets = [np.frombuffer(part, np.int64) for part in offsets]
     if len(parts) == 1:
-        return counts[0], columns[0], indptr, n_seen
-    empty = np.empty(0, np.int32)
-    return np.concatenate([empty, *counts]), np.concatenate([empty, *columns]), indptr, n_seen
+        return counts[0], columns[0], offsets[0]
+    return np.concatenate(counts), np.concatenate(columns), stacked_offsets(offsets)
+
+
+def _matrix(parts: list[kernel.Rows], n_columns: int, dtype: Any, n_seen: int | None = None):
+    counts, columns, offsets = _join(parts)
+    # What scikit-learn counts: of hashed n-grams also repeated ones.
+    n_entries = len(columns) if n_seen is None else n_seen
+    kind = np.int64 if n_entries > np.iinfo(np.int32).max else np.int32
+    return csr(
+        counts,
+        columns.astype(kind, copy=False),
+        offsets.astype(kind, copy=False),
+        n_columns,
+        dtype,
+    )
 
 
 def _run(
-    make: Callable[[], kernel.Rows],
-    source: Iterator[tuple[list, bytearray]],
-    n_threads: int,
-    settle: Callable[[list[kernel.Rows], ThreadPoolExecutor], None] = lambda rows, pool: None,
+    make: Callable[[bool], kernel.Rows],
+    source: Iterator[tuple[list, bytearray, bool]],
+    n_jobs: int | None,
+    settle: Callable[[list[kernel.Rows], ThreadPoolExecutor], None] | None = None,
 ) -> list[kernel.Rows]:
-    """Read batches, one after the other into the same rows or by threads into rows each."""
+    """Read batches, all into the same rows, or by threads into rows each.
+
+    `make` gives rows, which are all there are or some of several.
+    """
+    batch = next(source, ([], bytearray(), False))
+    n_threads = effective_n_jobs(n_jobs) if batch[-1] else 1
     if n_threads == 1:
-        rows = make()
-        for texts, prepared in source:
+        rows = make(True)
+        rows.read(*batch[:2])
+        for texts, prepared, _ in source:
             rows.read(texts, prepared)
         return [rows]
 
-    def read(batch: tuple[list, bytearray]) -> kernel.Rows:
-        rows = make()
-        rows.read(*batch)
+    def read(batch: tuple[list, bytearray, bool]) -> kernel.Rows:
+        rows = make(False)
+        rows.read(*batch[:2])
         return rows
 
     parts: list[kernel.Rows] = []
+    source = chain([batch], source)
     with ThreadPoolExecutor(n_threads) as pool:
-        while batch := list(islice(source, n_threads)):
-            found = list(pool.map(read, batch))
-            settle(found, pool)
+        while round_ := list(islice(source, n_threads)):
+            found = list(pool.map(read, round_))
+            if settle is not None:
+                settle(found, pool)
             parts += found
     return parts
-
-
-def _indices_type(n: int) -> type:
-    return np.int64 if n > np.iinfo(np.int32).max else np.int32
 
 
 def fixed_terms(vectorizer: Any) -> kernel.Terms | None:
@@ -104,17 +121,12 @@ def count(
     vectorizer: Any, analysis: Analysis, documents: Iterable, terms: kernel.Terms, dtype: Any
 ):
     """Return the counts of known terms."""
-    n_threads = effective_n_jobs(vectorizer.n_jobs)
 
-    def make() -> kernel.Rows:
+    def make(whole: bool) -> kernel.Rows:
         return kernel.Rows(analysis.settings, analysis.lower, terms, False, analysis.analyze)
 
     source = batches(vectorizer, analysis, documents, _CHARACTERS)
-    counts, columns, indptr, _ = _join(_run(make, source, n_threads))
-    kind = _indices_type(len(columns))
-    X = csr(
-        counts, columns.astype(kind, copy=False), indptr.astype(kind, copy=False), len(terms), dtype
-    )
+    X = _matrix(_run(make, source, vectorizer.n_jobs), len(terms), dtype)
     X.has_sorted_indices = True
     return X
 
@@ -175,26 +187,23 @@ class Learned:
 
 def learn(vectorizer: Any, analysis: Analysis, documents: Iterable, dtype: Any):
     """Return the terms of the documents and their counts."""
-    n_threads = effective_n_jobs(vectorizer.n_jobs)
     terms = kernel.Terms(SEED)
+    settings, lower, _, analyze = analysis
 
-    def make() -> kernel.Rows:
-        table = terms if n_threads == 1 else kernel.Terms(SEED)
-        settings, lower, _, analyze = analysis
-        return kernel.Rows(settings, lower, table, True, analyze, n_threads == 1)
+    def make(whole: bool) -> kernel.Rows:
+        table = terms if whole else kernel.Terms(SEED)
+        return kernel.Rows(settings, lower, table, True, analyze, whole)
 
     def merge(parts: list[kernel.Rows], pool: ThreadPoolExecutor) -> None:
         # In the order of the documents: terms are numbered as one thread would.
         numbers = [np.frombuffer(terms.merge(part.terms), np.int32) for part in parts]
         list(pool.map(lambda part, new: part.rename(new, terms), parts, numbers))
 
-    size = _CHARACTERS if n_threads == 1 else _CHARACTERS_A_THREAD
+    # Tables are merged by one thread: rarely, and then many terms are the same.
+    size = _CHARACTERS if vectorizer.n_jobs in (None, 1) else _CHARACTERS_A_THREAD
     source = batches(vectorizer, analysis, documents, size)
-    counts, columns, indptr, _ = _join(_run(make, source, n_threads, merge))
-    kind = _indices_type(len(columns))
-    X = csr(
-        counts, columns.astype(kind, copy=False), indptr.astype(kind, copy=False), len(terms), dtype
-    )
+    parts = _run(make, source, vectorizer.n_jobs, merge)
+    X = _matrix(parts, len(terms), dtype)
     X.has_sorted_indices = True
     return Learned(terms), X
 
@@ -204,19 +213,16 @@ def hash_rows(vectorizer: Any, analysis: Analysis, documents: Iterable, dtype: n
     # Adding ones to a float stops at 2 to the number of its digits.
     largest = 1 << 24 if dtype == np.float32 else np.iinfo(np.int32).max
     hashing = (int(vectorizer.n_features), bool(vectorizer.alternate_sign), largest)
+    settings, lower, _, analyze = analysis
 
-    def make() -> kernel.Rows:
-        settings, lower, _, analyze = analysis
+    def make(whole: bool) -> kernel.Rows:
         return kernel.Rows(settings, lower, None, False, analyze, True, hashing)
 
     source = batches(vectorizer, analysis, documents, _CHARACTERS)
-    parts = _run(make, source, effective_n_jobs(vectorizer.n_jobs))
+    parts = _run(make, source, vectorizer.n_jobs)
     if not sum(map(len, parts)):
         return None
-    sums, columns, indptr, n_seen = _join(parts)
-    kind = _indices_type(n_seen)
-    X = csr(
-        sums, columns.astype(kind, copy=False), indptr.astype(kind), vectorizer.n_features, dtype
-    )
+    n_seen = sum(part.n_seen for part in parts)
+    X = _matrix(parts, vectorizer.n_features, dtype, n_seen)
     X.has_canonical_format = True
     return X

@@ -1,15 +1,18 @@
 """Learning rates and stopping: what changes from epoch to epoch.
 
-Pure functions and small state of Python, called once an epoch.
+Called once an epoch.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
-__all__ = ["LEARNING_RATES", "Patience", "Progress", "epoch_steps", "part_of_steps"]
+from .._models.model import Visit
+from .._reductions.draws import row_order
+from .._reductions.targets import Targets
+
+__all__ = ["LEARNING_RATES", "Patience", "Plan", "epoch_steps", "part_of_steps"]
 
 LEARNING_RATES = ("linear", "constant", "invscaling")
 
@@ -68,6 +71,53 @@ def part_of_steps(
     return begin + first * change, end if last == n_rows else begin + last * change
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What the user chooses of the epochs; the estimators' parameters of these names.
+
+    `follows`: whether a mean follows a stream of batches. `step_factor`: of all steps.
+    """
+
+    max_iter: int
+    learning_rate: str = "linear"
+    label_sampling: str = "random"
+    shuffle: bool = True
+    average: bool | int = False
+    tol: float | None = None
+    verbose: int = 0
+    follows: bool = False
+    step_factor: float = 1.0
+
+    def steps(self, eta0: float, epoch: int) -> tuple[float, float]:
+        """Step sizes at the begin and the end of an epoch; see `epoch_steps`."""
+        eta0 *= self.step_factor
+        return epoch_steps(self.learning_rate, eta0, epoch, self.max_iter)
+
+    def visit(
+        self,
+        targets: Targets,
+        *,
+        seed: int,
+        epoch: int,
+        eta: tuple[float, float],
+        first_row: int = 0,
+        n_ahead: int = 0,
+    ) -> Visit:
+        """An epoch over the rows of these targets, or over the part from `first_row` on."""
+        draw = {"seed": seed, "epoch": epoch, "first_row": first_row}
+        return Visit(
+            **draw,
+            order=row_order(targets.label_sets.n_rows, shuffle=self.shuffle, **draw),
+            shown=targets.shown(label_sampling=self.label_sampling, **draw),
+            eta=eta,
+            n_ahead=n_ahead,
+        )
+
+    def averages(self, n_epochs: int) -> bool:
+        """Whether the last of so many epochs has a part in the mean."""
+        return self.follows or (bool(self.average) and n_epochs >= int(self.average))
+
+
 @dataclass
 class Patience:
     """Says when a score has not risen for a number of epochs.
@@ -105,30 +155,3 @@ class Patience:
     def exhausted(self) -> bool:
         """Whether it is time to stop."""
         return self.waited >= self.n_iter_no_change
-
-
-@dataclass
-class Progress:
-    """What early stopping knows of a run so far; a run that is resumed goes on with it.
-
-    Parameters
-    ----------
-    patience : Patience
-    best_state : dict or None, default=None
-        Copy of the parameters of the best epoch.
-    best_averaged : int, default=0
-        Number of epochs of which its means are.
-    objective : tuple, default=()
-        Parameters on which the meaning of the scores depends.
-    last_state : dict or None, default=None
-        Copy of the parameters of the last epoch, where the model has those of the best.
-    last_averaged : int, default=0
-        Number of epochs of which its means are.
-    """
-
-    patience: Patience
-    best_state: dict[str, Any] | None = None
-    best_averaged: int = 0
-    objective: tuple[Any, ...] = ()
-    last_state: dict[str, Any] | None = None
-    last_averaged: int = 0

@@ -1,0 +1,142 @@
+"""Predictions of a model, block of rows by block of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+
+from .._data.blocks import iter_row_blocks
+from .._data.rows import Rows
+from .._kernels import linear as _kernel
+from .._models.model import Model
+
+__all__ = ["LINKS", "all_scores", "kept_inside", "nearest_simplex", "positives", "top_labels"]
+
+# Results of prediction are made in blocks of at most this size (and at most scikit-learn's
+# working_memory): small enough to stay in cache between the passes over them.
+_BLOCK_MIB = 8.0
+
+
+def _half_rows(scores: np.ndarray) -> None:
+    """Turn scores into (1 + score) / 2, in place."""
+    scores += 1
+    scores /= 2
+
+
+# What makes probabilities of a block of scores, in place; what is not in [0, 1] is clipped.
+LINKS = {"softmax": _kernel.softmax_rows, "logistic": _kernel.expit_rows, "linear": _half_rows}
+
+
+def _for_blocks(
+    model: Model,
+    n_rows: int,
+    function: Callable[[slice], Any],
+    n_threads: int,
+    itemsize: int = 8,
+) -> list:
+    """Call a function for blocks of rows, in threads; results in order."""
+    size = min(_BLOCK_MIB, get_config()["working_memory"])
+    blocks = list(iter_row_blocks(n_rows, itemsize * model.n_labels, size))
+    n_threads = min(n_threads, len(blocks))
+    with model.scoring():
+        if n_threads <= 1:
+            return [function(block) for block in blocks]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, blocks))
+
+
+def _fill(model: Model, rows: Rows, block: slice, out: np.ndarray) -> None:
+    model.scores(rows, block.start, block.stop, out)
+    if not np.isfinite(np.sum(out, dtype=np.float64)):
+        raise ValueError(
+            f"The scores of some rows of X overflow {model.dtype}. Scale X as in training, "
+            "or set dtype='float64'."
+        )
+
+
+def _block_scores(model: Model, rows: Rows, block: slice) -> np.ndarray:
+    out = np.empty((block.stop - block.start, model.n_labels), dtype=model.dtype)
+    _fill(model, rows, block, out)
+    return out
+
+
+def kept_inside(probabilities: np.ndarray) -> np.ndarray:
+    """Clip to what is strictly between 0 and 1, in place; float32 rounds to them."""
+    one = probabilities.dtype.type(1)
+    smallest, largest = np.finfo(probabilities.dtype).tiny, np.nextafter(one, one - one)
+    return np.clip(probabilities, smallest, largest, out=probabilities)
+
+
+def all_scores(
+    model: Model, rows: Rows, *, link: str | None = None, n_threads: int = 1
+) -> np.ndarray:
+    """Scores of all labels, or probabilities.
+
+    Parameters
+    ----------
+    model : Model
+    rows : Rows
+    link : {"softmax", "logistic", "linear"} or None, default=None
+        What makes probabilities of scores; they are then strictly between 0 and 1.
+    n_threads : int, default=1
+
+    Returns
+    -------
+    scores : ndarray of shape (n_rows, n_labels)
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite.
+    """
+    out = np.empty((rows.shape[0], model.n_labels), dtype=model.dtype)
+
+    def fill(block: slice) -> None:
+        part = out[block]
+        _fill(model, rows, block, part)
+        if link is not None:
+            LINKS[link](part)
+            kept_inside(part)
+
+    _for_blocks(model, rows.shape[0], fill, n_threads, out.itemsize)
+    return out
+
+
+def nearest_simplex(values: np.ndarray) -> np.ndarray:
+    """The rows of numbers >= 0 that sum to 1 which are nearest to these rows.
+
+    All that is positive loses the same, so the order stays.
+    """
+    sorted_values = -np.sort(-values, axis=1)
+    excess = np.cumsum(sorted_values, axis=1) - 1
+    counts = np.arange(1, values.shape[1] + 1)
+    kept = np.count_nonzero(sorted_values * counts > excess, axis=1)
+    lost = excess[np.arange(len(values)), kept - 1] / kept
+    return np.maximum(values - lost[:, None], 0)
+
+
+def top_labels(model: Model, rows: Rows, *, n_threads: int = 1) -> np.ndarray:
+    """Label with the largest score of each row, int32; the first of equal ones."""
+
+    def top(block: slice) -> np.ndarray:
+        return _block_scores(model, rows, block).argmax(axis=1)
+
+    found = _for_blocks(model, rows.shape[0], top, n_threads)
+    return np.concatenate(found).astype(np.int32)
+
+
+def positives(model: Model, rows: Rows, *, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Labels with a score of at least 0, as offsets of the rows and label numbers."""
+
+    def positive(block: slice) -> tuple[np.ndarray, np.ndarray]:
+        hit = _block_scores(model, rows, block) >= 0
+        return hit.sum(axis=1), np.nonzero(hit)[1].astype(np.int32)
+
+    parts = _for_blocks(model, rows.shape[0], positive, n_threads)
+    indptr = np.zeros(rows.shape[0] + 1, dtype=np.int64)
+    np.cumsum(np.concatenate([sizes for sizes, _ in parts]), out=indptr[1:])
+    return indptr, np.concatenate([labels for _, labels in parts])
