@@ -703,9 +703,6 @@ def test_rejected_settings(client, monkeypatch):
     with pytest.raises(AttributeError) as error:
         DaskMultiLabelSGDClassifier().partial_fit  # noqa: B018
     assert "Incremental" in str(error.value.__cause__)
-    hinge = DaskMultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge")
-    assert not hasattr(hinge, "predict_proba")
-    assert hasattr(hinge, "decision_function")
     inner = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(ValueError, match=r"scoring='accuracy'.*one place"):
         DaskThresholdedMultiLabel(inner, scoring="accuracy").fit(*parts)
