@@ -28,7 +28,7 @@ from ._cluster.estimators import OnCluster, extended_doc, keyword, lazy, signatu
 from ._cluster.partitions import aligned, find_client, persisted
 from ._cluster.pools import ClusterPool, LabelParts, take_training_rows
 from ._cluster.records import Facts, Held, Split
-from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, with_targets
+from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, scaled, with_targets
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
 from ._cutoff.folds import check_prefit
 from ._cutoff.metric import Scoring
@@ -278,10 +278,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         if n_weights:
             options["mean_weight"] = sum(total for _, total, _ in found) / n_weights
         shards.futures = shards.map(with_targets, after=(options,))
-        sums: dict[str, Any] = {}
-        for own in client.gather(shards.map(row_sums, outline_of(self._training.model))):
-            sums = {name: sums.get(name, 0) + value for name, value in own.items()}
+        training = self._training
+        if training.scaling is not None:
+            shards.futures = shards.map(scaled, training.scaling)
+        sums = self._cluster_sums(client, shards)
         self._count_unlabeled(shards.shape[0], sums["n_targets"])
+        if self._set_scaling(sums):
+            shards.futures = shards.map(scaled, training.scaling)
+            sums = self._cluster_sums(client, shards)
         self._set_rates(sums)
         return ClusterSource(
             shards,
@@ -289,6 +293,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
             n_used=sums["row_share"],
             epochs_per_round=self.epochs_per_round,
         )
+
+    def _cluster_sums(self, client: Client, shards: Shards) -> dict[str, Any]:
+        """Sums over the rows of all shards; see `_sums`."""
+        sums: dict[str, Any] = {}
+        outline = outline_of(self._training.model)
+        for own in client.gather(shards.map(row_sums, outline, after=(self._needs_columns(),))):
+            sums = {name: sums.get(name, 0) + value for name, value in own.items()}
+        return sums
 
     def _new_model(self, n_features: int, n_labels: int, seed: int) -> LinearModel:
         # Weights begin on the workers; one panel, since a shard has one thread.

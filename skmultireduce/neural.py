@@ -306,6 +306,10 @@ class MultiLabelMLPClassifier(
             dtype=self.dtype,
         )
 
+    def _finds_scaling(self) -> bool:
+        # The rows of given embeddings are of the units of X.
+        return self.alpha == 0 and self.eta0 == "auto" and self.embedding_init is None
+
     def _new_model(self, n_features: int, n_labels: int, seed: int) -> EmbeddingNetwork:
         given = given_embeddings(self.embedding_init, n_features, self._names(self.feature_names))
         dim = self.embedding_dim if given is None else given.shape[1]
