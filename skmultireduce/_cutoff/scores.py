@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import Pipeline
 
 from .._data.blocks import iter_row_blocks
 from .._data.inner_fits import last_step
@@ -247,53 +245,53 @@ class CandidateScores(DenseScores):
         """Number of labels."""
         return self.index.n_labels
 
-    def like(self, values: np.ndarray) -> CandidateScores:  # noqa: D102
+    def like(self, values: np.ndarray) -> CandidateScores:
         return CandidateScores(values, self.index)
 
-    def part(self, first: int, last: int) -> CandidateScores:  # noqa: D102
+    def part(self, first: int, last: int) -> CandidateScores:
         return CandidateScores(self.values[first:last], self.index.part(first, last))
 
-    def of(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:  # noqa: D102
+    def of(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
         at, there = self.index.find(rows, labels)
         return np.where(there, self.values.reshape(-1)[at], self.dtype.type(-np.inf))
 
-    def hits(self, sets: LabelSets) -> np.ndarray:  # noqa: D102
+    def hits(self, sets: LabelSets) -> np.ndarray:
         at, there = self.index.find(sets.rows, sets.indices)
         out = np.zeros(self.values.size, dtype=bool)
         out[at[there]] = True
         return out.reshape(self.values.shape)
 
-    def per_label(self, vector: np.ndarray) -> np.ndarray:  # noqa: D102
+    def per_label(self, vector: np.ndarray) -> np.ndarray:
         return vector[self.index.labels] if np.ndim(vector) else vector
 
-    def dense(self, values: np.ndarray, rest: Any) -> np.ndarray:  # noqa: D102
+    def dense(self, values: np.ndarray, rest: Any) -> np.ndarray:
         out = np.full((self.n_rows, self.n_labels), rest, values.dtype)
         rows, columns = np.nonzero(self.values > -np.inf)
         out[rows, self.index.labels[rows, columns]] = values[rows, columns]
         return out
 
-    def pairs(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: D102
+    def pairs(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if chosen.dtype == bool:
             rows, columns = np.nonzero(chosen)
         else:
             rows, columns = np.divmod(chosen, self.values.shape[1])
         return rows, self.index.labels[rows, columns]
 
-    def count_labels(self, chosen: np.ndarray, weight: np.ndarray) -> np.ndarray:  # noqa: D102
+    def count_labels(self, chosen: np.ndarray, weight: np.ndarray) -> np.ndarray:
         rows, labels = self.pairs(chosen)
         return np.bincount(labels, weight[rows], minlength=self.n_labels)
 
-    def sum_labels(self, chosen: np.ndarray, vector: np.ndarray) -> np.ndarray:  # noqa: D102
+    def sum_labels(self, chosen: np.ndarray, vector: np.ndarray) -> np.ndarray:
         return np.where(chosen, vector[self.index.labels], 0.0).sum(axis=1)
 
-    def add_label_bins(  # noqa: D102
+    def add_label_bins(
         self, weight: np.ndarray | None, first: np.ndarray, slots: np.ndarray, counts: np.ndarray
     ) -> None:
         _kernels.add_candidate_bins(
             self.bits(), self.index.labels, _weight(weight), first, slots, counts
         )
 
-    def add_cut(  # noqa: D102
+    def add_cut(
         self, value: np.ndarray, lowest: np.ndarray, below: np.ndarray, highest: np.ndarray
     ) -> np.ndarray:
         predicted = np.empty(self.n_rows, dtype=np.int64)
