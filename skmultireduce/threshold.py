@@ -34,7 +34,13 @@ from ._cutoff.metric import Scoring
 from ._cutoff.model_search import Candidates, Trial, search_models
 from ._cutoff.rule import CutRule
 from ._cutoff.score_map import ScoreMap
-from ._cutoff.scores import Pool, estimator_scores, has_method, score_blocks
+from ._cutoff.scores import (
+    Pool,
+    estimator_scores,
+    has_method,
+    response_method_of,
+    score_blocks,
+)
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
@@ -127,21 +133,6 @@ class _BaseThreshold(
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "max_labels": [Interval(Integral, 1, None, closed="left"), None],
     }
-
-    def _method(self, *estimators: Any) -> str:
-        """Name of the first method that all of them have."""
-        names = (
-            ("predict_proba", "decision_function")
-            if self.response_method == "auto"
-            else (self.response_method,)
-        )
-        for name in names:
-            if all(has_method(estimator, name) for estimator in estimators):
-                return name
-        raise AttributeError(
-            f"{type(self.estimator).__name__} has none of {', '.join(names)}. Choose another "
-            "response_method or estimator."
-        )
 
     def _copy_attributes(self) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -282,7 +273,8 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         ``score > threshold`` is predicted. ``"auto"``: 0.5 for probabilities, 0 for
         decision values.
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
+        Where scores come from; ``"auto"`` takes the first that exists, in this order; in
+        reverse order for ``loss="squared_hinge"``, whose probabilities are clipped scores.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels, of those that had positives
         in training.
@@ -400,7 +392,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
                 "Lower min_labels or raise max_labels."
             )
-        method = self._method(estimator)
+        method = response_method_of(self.response_method, estimator)
         score_map = ScoreMap(method == "predict_proba", self.min_labels, self.max_labels)
         cutoff = self._given_cutoff(method, target.n_labels)
         return CutRule(score_map, cutoff, method, target.n_labels, never)
@@ -490,7 +482,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Whether the estimator is fitted again on all data. False needs a single split.
         Without meaning for ``cv="prefit"``.
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
+        Where scores come from; ``"auto"`` takes the first that exists, in this order; in
+        reverse order for ``loss="squared_hinge"``, whose probabilities are clipped scores.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels.
         A label that had no positives in training is none of them.
@@ -831,7 +824,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
             method, tuned, start = "", None, time.perf_counter()
             if error is None:
                 try:
-                    method = self._method(*models)
+                    method = response_method_of(self.response_method, *models)
                     pools = self._pools(models, method, X, splits, label_sets, routed)
                     tuned = tuning.run(pools, method, target)
                 except Exception as reason:

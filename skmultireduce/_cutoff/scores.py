@@ -15,7 +15,7 @@ from .._data.blocks import iter_row_blocks
 from .._data.label_sets import LabelSets
 from .._data.sparse import check_sparse
 from .._kernels import cutoff as _kernels
-from .._sklearn import _num_samples, _safe_indexing
+from .._sklearn import BaseSearchCV, _num_samples, _safe_indexing
 
 __all__ = [
     "CandidateScores",
@@ -26,6 +26,7 @@ __all__ = [
     "array_blocks",
     "estimator_scores",
     "has_method",
+    "response_method_of",
     "row_weights",
     "score_blocks",
 ]
@@ -393,6 +394,43 @@ def has_method(estimator: Any, name: str) -> bool:
     one_vs_rest = isinstance(estimator, OneVsRestClassifier)
     parts = getattr(estimator, "estimators_", ()) if one_vs_rest else ()
     return hasattr(estimator, name) and all(hasattr(part, name) for part in parts)
+
+
+def _cut_scores(estimator: Any) -> bool:
+    """Whether a model of this package clips its probabilities, in pipelines and searches too."""
+    last = last_step(estimator)[1]
+    if isinstance(last, BaseSearchCV):
+        return _cut_scores(getattr(last, "best_estimator_", last.estimator))
+    return getattr(last, "_cut_scores", False)
+
+
+def response_method_of(response_method: str, *estimators: Any) -> str:
+    """Name of the method that the scores of estimators come from.
+
+    Parameters
+    ----------
+    response_method : {"auto", "predict_proba", "decision_function"}
+        ``"auto"``: the first of the others that all estimators have; in reverse order for
+        the squared hinge, whose probabilities are clipped scores.
+    *estimators : estimators
+
+    Raises
+    ------
+    AttributeError
+        If there is none.
+    """
+    names = [response_method]
+    if response_method == "auto":
+        names = ["predict_proba", "decision_function"]
+        if any(_cut_scores(estimator) for estimator in estimators):
+            names.reverse()
+    for name in names:
+        if all(has_method(estimator, name) for estimator in estimators):
+            return name
+    raise AttributeError(
+        f"{type(estimators[0]).__name__} has none of {', '.join(names)}. Choose another "
+        "response_method or estimator."
+    )
 
 
 def estimator_scores(
