@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._sklearn import _align_api_if_sparse, _num_samples
+from .._sklearn import _num_samples, csr
 from .label_forms import (
     as_array,
     as_float,
@@ -163,7 +163,7 @@ class Target:
         shape = (len(indptr) - 1, self.n_labels)
         if self.sparse:
             values = np.ones(len(indices), dtype=self.dtype)
-            return _align_api_if_sparse(sp.csr_array((values, indices, indptr), shape=shape))
+            return csr((values, indices, indptr), shape)
         out = np.zeros(shape, dtype=self.dtype)
         out[np.repeat(np.arange(shape[0]), np.diff(indptr)), indices] = 1
         return out
