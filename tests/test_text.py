@@ -375,7 +375,7 @@ def in_order(given):
     {"vocabulary": {"bread": 1, "bake": 1}},
     {"vocabulary": {"bread": 2, "bake": 1}},
     {"vocabulary": ["bread", "bread"]},
-    {"vocabulary": {"bread", "the"}},
+    {"vocabulary": {"bread"}},
     {"vocabulary": ("bread", 7)},
     {"vocabulary": ["Bread", "the"]},
     {"vocabulary": []},
