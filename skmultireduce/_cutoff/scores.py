@@ -23,7 +23,6 @@ __all__ = [
     "DenseScores",
     "Pool",
     "ScoreBlocks",
-    "Source",
     "array_blocks",
     "estimator_scores",
     "has_method",
@@ -233,7 +232,8 @@ class CandidateScores(DenseScores):
         shape = len(sizes), int(sizes.max(initial=1))
         if np.all(sizes == shape[1]):
             values = np.require(data.reshape(shape), requirements="CA")
-            return cls(values, CandidateIndex(np.require(labels.reshape(shape), np.int32), n_labels))
+            labels = np.require(labels.reshape(shape), np.int32)
+            return cls(values, CandidateIndex(labels, n_labels))
         values = np.full(shape, -np.inf, data.dtype)
         columns = np.zeros(shape, np.int32)
         filled = np.arange(shape[1]) >= shape[1] - sizes[:, None]
