@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import linear as twin
 
 from conftest import random_problem
-from skmultireduce import _reference
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import dense as kernel
@@ -103,7 +103,7 @@ class Problem:
         return np.concatenate(parts, axis=1), b[:n_labels], loss.sum()
 
     def reference(self, *, eta=0.04, eta_change=-1e-4, alpha=0.01, rate=0.3):
-        return _reference.sgd_epoch(
+        return twin.sgd_epoch(
             self.W, self.b, to_rows(self.X), self.targets, order=self.order, shown=self.shown,
             max_step=self.max_step, eta=eta, eta_change=eta_change, alpha=alpha,
             intercept_rate=rate,
