@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.rule import rule_of
-from ._reductions.targets import ONE_VS_REST
+from ._reductions.table import BY_NAME, loss_of
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
@@ -172,9 +172,9 @@ def _convert_linear(scope: Any, operator: Any, container: Any) -> None:
         op_version=opset,
     )
     values = scores
-    one_vs_rest = model.reduction in ONE_VS_REST
+    one_vs_rest = not BY_NAME[model.reduction].softmax
     multilabel = model.classes_.ndim == 2
-    if model.loss == "log_loss":
+    if not loss_of(model.reduction, model.loss).clips:
         if not one_vs_rest:
             values = ops.OnnxSoftmax(scores, axis=1, op_version=opset)
         else:

@@ -26,7 +26,7 @@ from skmultireduce import (
     ThresholdedMultiLabel,
 )
 from skmultireduce._models.pruning import _smallest_kept
-from skmultireduce._reductions.targets import REDUCTIONS
+from skmultireduce._reductions.table import REDUCTIONS
 from skmultireduce.inspection import top_features
 
 FORMS = [{"reduction": reduction} for reduction in REDUCTIONS]

@@ -12,7 +12,8 @@ import numpy as np
 
 from .._data.rows import Rows
 from .._kernels import linear as _kernel
-from .._reductions.targets import SMOOTHNESS, Targets
+from .._reductions.table import LOSSES
+from .._reductions.targets import Targets
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
 from .penalty import automatic_c
@@ -143,7 +144,7 @@ class LinearModel(Model):
         super().__init__(n_features, n_labels, options)
         if bounds is None:
             n_panels = 1
-            if options.loss != "softmax":
+            if not LOSSES[options.loss].softmax:
                 n_panels = max(1, min(n_threads, n_labels // _LABELS_A_THREAD))
             group = _kernel.LABEL_GROUP
             groups = np.linspace(0, -(-n_labels // group), n_panels + 1).astype(int)
@@ -198,7 +199,7 @@ class LinearModel(Model):
         be in several panels, and are laid out in one.
         """
         super().use(options)
-        if options.loss != "softmax" or len(self.widths) == 1:
+        if not LOSSES[options.loss].softmax or len(self.widths) == 1:
             return
         panels, intercepts, decay = list(self.panels()), self.intercepts, self.arrays.decay
         self._lay_out([0, self.n_labels])
@@ -269,7 +270,7 @@ class LinearModel(Model):
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler or Normalizer."
             )
-        curvature = SMOOTHNESS[loss] * square * (sums["total"] / sums["n_used"])
+        curvature = LOSSES[loss].smoothness * square * (sums["total"] / sums["n_used"])
         self.rates = LinearRates(
             alpha=self._penalty(sums, square),
             eta0=float(eta0) if eta0 != "auto" else 1 / curvature,
@@ -291,7 +292,7 @@ class LinearModel(Model):
             n_features=n_features,
             share=sums["n_values"] / max(1, sums["n_rows"] * n_features),
         )
-        size = sums["total"] / sums["n_used"] if loss == "softmax" else 1.0
+        size = sums["total"] / sums["n_used"] if LOSSES[loss].softmax else 1.0
         return self.options.alpha_scale * square * size / (c * sums["sample_weight"])
 
     @property
@@ -303,7 +304,7 @@ class LinearModel(Model):
     def workspace(self, rows: Rows, targets: Targets, n_threads: int) -> _Work:
         """Longest steps of the rows, buffers of the kernel, and threads."""
         curvature = targets.total_weight() * (rows.squared_norms + self._intercept_rate)
-        curvature *= SMOOTHNESS[targets.loss]
+        curvature *= targets.loss.smoothness
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)
         np.divide(
             _LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind"
@@ -348,7 +349,7 @@ class LinearModel(Model):
                 targets.label_weight,
                 targets.row_weight,
                 work.max_step,
-                _kernel.LOSS_CODES[targets.loss],
+                targets.loss.code,
                 targets.soft_target,
                 # The middle of each row's interval.
                 visit.eta[0] - visit.eta_change / 2,
