@@ -30,7 +30,13 @@ from ._cutoff.folds import (
 from ._cutoff.metric import Scoring
 from ._cutoff.rule import CutRule
 from ._cutoff.score_map import ScoreMap
-from ._cutoff.scores import Pool, estimator_scores, has_method, score_blocks
+from ._cutoff.scores import (
+    Pool,
+    estimator_scores,
+    has_method,
+    response_method_of,
+    score_blocks,
+)
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
@@ -123,21 +129,6 @@ class _BaseThreshold(
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "max_labels": [Interval(Integral, 1, None, closed="left"), None],
     }
-
-    def _method(self, *estimators: Any) -> str:
-        """Name of the first method that all of them have."""
-        names = (
-            ("predict_proba", "decision_function")
-            if self.response_method == "auto"
-            else (self.response_method,)
-        )
-        for name in names:
-            if all(has_method(estimator, name) for estimator in estimators):
-                return name
-        raise AttributeError(
-            f"{type(self.estimator).__name__} has none of {', '.join(names)}. Choose another "
-            "response_method or estimator."
-        )
 
     def _copy_attributes(self) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -278,7 +269,8 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         ``score > threshold`` is predicted. ``"auto"``: 0.5 for probabilities, 0 for
         decision values.
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
+        Where scores come from; ``"auto"`` takes the first that exists, in this order; in
+        reverse order for ``loss="squared_hinge"``, whose probabilities are clipped scores.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels, of those that had positives
         in training.
@@ -396,7 +388,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
                 "Lower min_labels or raise max_labels."
             )
-        method = self._method(estimator)
+        method = response_method_of(self.response_method, estimator)
         score_map = ScoreMap(method == "predict_proba", self.min_labels, self.max_labels)
         cutoff = self._given_cutoff(method, target.n_labels)
         return CutRule(score_map, cutoff, method, target.n_labels, never)
@@ -486,7 +478,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Whether the estimator is fitted again on all data. False needs a single split.
         Without meaning for ``cv="prefit"``.
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
+        Where scores come from; ``"auto"`` takes the first that exists, in this order; in
+        reverse order for ``loss="squared_hinge"``, whose probabilities are clipped scores.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels.
         A label that had no positives in training is none of them.
@@ -721,7 +714,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
             fitted, found = fit_folds(
                 self.estimator, X, y, splits, routed.estimator.fit, self, context, self.n_jobs
             )
-        method = self._method(*fitted)
+        method = response_method_of(self.response_method, *fitted)
         pools = self._pools(fitted, method, X, splits, label_sets, routed)
         tuned = tuning.run(pools, method, target)
         self._publish(tuned)

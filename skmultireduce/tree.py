@@ -51,7 +51,10 @@ _FIRST_STEP = 2.0
 # As in MultiLabelSGDClassifier.
 _INTERCEPT_SQUARE = 0.1
 
-# Both ends of what predict_proba gives.
+# Steps and weights beyond are no numbers of float32 any more.
+_SMALLEST_SQUARE = 1e-30
+
+# The least that predict_proba gives.
 _LEAST = np.finfo(np.float32).tiny
 
 
@@ -410,10 +413,10 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         share = targets.row_share
         square = float((norms * share)[used].sum() / share[used].sum()) or 1.0
         curvature = loss.smoothness * float((total * norms)[used].mean())
-        if not np.isfinite(square) or not np.isfinite(curvature):
+        if not _SMALLEST_SQUARE < square < 1 / _SMALLEST_SQUARE:
             raise ValueError(
-                "The squared norms of X's rows overflow. Scale X, for example with "
-                "sklearn.preprocessing.MaxAbsScaler or Normalizer."
+                f"The mean squared norm of X's rows is {square:.3g}, too far from 1 for float32. "
+                "Scale X, for example with sklearn.preprocessing.MaxAbsScaler or Normalizer."
             )
         self._mean_square = square
         self.eta0_ = float(self.eta0) if self.eta0 != "auto" else _FIRST_STEP / (curvature or 1.0)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skmultireduce._label_sets import read_labels
-from skmultireduce._sampling import row_order
-from skmultireduce._targets import REDUCTIONS, Targets
-from skmultireduce._validation import to_rows
 
 from conftest import random_problem
 from skmultireduce import _reference
+from skmultireduce._data.label_sets import read_labels
+from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import dense as kernel
 from skmultireduce._kernels import mlp
 from skmultireduce._kernels.linear import LABEL_GROUP, LOSS_CODES
+from skmultireduce._reductions.draws import row_order
+from skmultireduce._reductions.targets import REDUCTIONS, Targets
 
 FORMS = [(reduction, "log_loss") for reduction in REDUCTIONS]
 FORMS += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
