@@ -45,6 +45,7 @@ from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
 from ._data.inner_fits import indicator, last_step
+from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, Target, read_labels
 from ._data.notices import pass_on, warn
 from ._data.weights import read_sample_weight
@@ -120,7 +121,12 @@ def _target_of(estimator: Any, X: Any) -> Target:
 
 
 class _BaseThreshold(
-    VersionedState, CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+    VersionedState,
+    NamedLabels,
+    CallbackSupportMixin,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_rule``."""
 
@@ -138,9 +144,15 @@ class _BaseThreshold(
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
+        self._share_label_names()
 
     def _works_without_fit(self) -> bool:
         return False
+
+    def _label_target(self) -> Target:
+        if self._works_without_fit() and "_target" in vars(self):
+            return self._target  # with names that were given
+        return self._fitted_parts(None)[1]
 
     def _fitted_parts(self, X: Any) -> tuple[Any, Target, CutRule | None]:
         """Give the scoring estimator, the form of y and the rule; no rule for 1-D y."""

@@ -28,6 +28,7 @@ from .._data.feature_scaling import (
     find_scaling,
     warn_of_heavy_columns,
 )
+from .._data.label_names import NamedLabels, with_names
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
 from .._data.notices import warn
@@ -57,7 +58,9 @@ def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
         )
 
 
-class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseSGDMultiLabel(
+    VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Doors of the SGD estimators to training and predictions; not for direct use."""
 
     _parameter_constraints: dict = {
@@ -398,6 +401,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         if self._training.position is None:
             self._go_on()
             sums = self._first_pass(stream)
+            if self._target.names is None and hasattr(blocks, "target_names"):
+                self._target = with_names(self._target, blocks.target_names)
             if self._set_scaling(sums):
                 sums = self._first_pass(stream)
             self._set_rates(sums)
