@@ -31,7 +31,7 @@ from skmultireduce._kernels.buffers cimport (
     take,
     take_matrix,
 )
-from skmultireduce._kernels.losses cimport Targets, is_softmax, take_targets
+from skmultireduce._kernels.losses cimport GROUP, Targets, is_softmax, take_targets
 from skmultireduce._kernels.output_layer cimport Batch, binary_rows, softmax_rows
 from skmultireduce._kernels.panels cimport Panel, Rates, take_panel
 from skmultireduce._kernels.products cimport NO_TRANS, TRANS, gemm, multiply, transpose
@@ -51,6 +51,10 @@ cdef extern from "simd_gather.h" nogil:
         double* out, const char* x, int64_t right, int size, int64_t n, double factor)
 
 cdef enum:
+    # Threads have at most so many panels of labels of so many labels at least: blocks are small
+    # enough for these (which costs nothing: 48 labels a product, or 96, take the same time).
+    _PANELS = 8
+    _PANEL = 48
     # Rows whose inner products with all rows before them are one product.
     _STRIP = 16
 
@@ -68,6 +72,12 @@ cdef struct Room:
     void* Z
     void* G
     int64_t stride
+
+
+cdef inline int64_t n_blocks_for(int64_t n_labels) noexcept nogil:
+    cdef int64_t n = n_labels // _PANEL, least = n_blocks_of(n_labels)
+    n = n if n < _PANELS else _PANELS
+    return n if n > least else least
 
 
 cdef inline void gather(
@@ -269,7 +279,7 @@ cdef Share take_share(
     share.batch_size, share.line_length = lines.shape[1], lines.shape[2]
     share.bounds = <int64_t*>take(bounds, b"bounds", INT64, 1, True).data
     share.thread, share.n_threads = thread, n_threads
-    share_labels(&share, n_labels)
+    share_labels(&share, n_labels, n_blocks_for(n_labels))
     if not softmax:
         share.first_label, share.last_label = panel.first_label, panel.last_label
         share.first_block = 0
@@ -396,12 +406,11 @@ def dense_epoch(
                 <const int64_t*>visits.data, visits.size, rates, batch, share, room, losses)
 
 
-def label_bounds(int64_t n_labels, bounds):
-    """Fill bounds with those of the blocks of labels, n_blocks + 1 of them."""
-    cdef Share share
-    share.bounds = <int64_t*>take(bounds, b"bounds", INT64, 1, True).data
-    share.thread, share.n_threads = 0, 1
-    share_labels(&share, n_labels)
+def label_bounds(int64_t n_labels):
+    """Bounds of the blocks of labels: a list of n_blocks + 1 numbers."""
+    cdef int64_t n_groups = (n_labels + GROUP - 1) // GROUP, n_blocks = n_blocks_for(n_labels)
+    inner = [n_groups * block // n_blocks * GROUP for block in range(n_blocks)]
+    return [*inner, n_labels]
 
 
 # ------------------------------------------------------------------------- predictions
