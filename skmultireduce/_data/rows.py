@@ -111,16 +111,8 @@ class Rows:
 
     def nonzero_counts(self) -> np.ndarray:
         """Number of values of each column that are not 0, int64."""
-        n_rows, n_features = self.shape
-        if not self.dense:
-            indices = self.indices if self.data.all() else self.indices[self.data != 0]
-            return np.bincount(indices, minlength=n_features)
-        values = self.data.reshape(self.shape)
-        step = max(1, 4_000_000 // max(1, n_features))
-        return sum(
-            np.count_nonzero(values[first : first + step], axis=0)
-            for first in range(0, n_rows, step)
-        )
+        indices = self.indices if self.data.all() else self.indices[self.data != 0]
+        return np.bincount(indices, minlength=self.shape[1])
 
     def absolute_sums(self) -> np.ndarray:
         """Sum of the absolute values of each row, float64."""
@@ -189,6 +181,10 @@ class DenseRows(Rows):
         for block, values in self.blocks():
             np.einsum("ij,ij->i", values, values, dtype=np.float64, out=out[block])
         return out
+
+    def nonzero_counts(self) -> np.ndarray:
+        """Number of values of each column that are not 0, int64."""
+        return sum(np.count_nonzero(values, axis=0) for _, values in self.blocks())
 
     def absolute_sums(self) -> np.ndarray:
         """Sum of the absolute values of each row, float64."""

@@ -80,6 +80,12 @@ cdef inline int64_t n_blocks_for(int64_t n_labels) noexcept nogil:
     return n if n > least else least
 
 
+cdef inline int64_t label_bound(int64_t n_labels, int64_t block) noexcept nogil:
+    # Where a block of labels begins, as `share_labels` has it.
+    cdef int64_t n_blocks = n_blocks_for(n_labels), n_groups = (n_labels + GROUP - 1) // GROUP
+    return n_labels if block == n_blocks else n_groups * block // n_blocks * GROUP
+
+
 cdef inline void gather(
     real* out, const Matrix* X, int64_t row, double factor
 ) noexcept nogil:
@@ -408,30 +414,35 @@ def dense_epoch(
 
 def label_bounds(int64_t n_labels):
     """Bounds of the blocks of labels: a list of n_blocks + 1 numbers."""
-    cdef int64_t n_groups = (n_labels + GROUP - 1) // GROUP, n_blocks = n_blocks_for(n_labels)
-    inner = [n_groups * block // n_blocks * GROUP for block in range(n_blocks)]
-    return [*inner, n_labels]
+    return [label_bound(n_labels, block) for block in range(n_blocks_for(n_labels) + 1)]
 
 
 # ------------------------------------------------------------------------- predictions
 cdef void score(
     real* rows, const Matrix* X, int64_t size, const real* W, int64_t stride,
     const real* intercept, double weight_scale, int64_t first_row, int64_t last_row,
-    int64_t n_labels, bint own_products, real* out, int64_t n_columns,
+    int64_t first_label, int64_t last_label, bint own_products, real* out, int64_t n_labels,
 ) noexcept nogil:
-    cdef int64_t row = first_row, n, i, block, n_blocks = n_blocks_of(n_labels), first, last
+    # W, intercepts and out begin with label 0, of which the panel need not have the weights.
+    cdef int64_t row = first_row, n, i, block, first, last
     while row < last_row:
         n = block_end(row, size, last_row) - row
         for i in range(n):
             gather(rows + i * X.n_columns, X, row + i, 1.0)
-            memcpy(out + i * n_columns, intercept, n_labels * sizeof(real))
-        for block in range(n_blocks):
-            first = n_labels * block // n_blocks
-            last = n_labels * (block + 1) // n_blocks
-            multiply(
-                own_products, n, last - first, X.n_columns, <real>weight_scale, rows,
-                X.n_columns, 1, W + first, stride, <real>1, out + first, n_columns)
-        out += n * n_columns
+            memcpy(
+                out + i * n_labels + first_label, intercept + first_label,
+                (last_label - first_label) * sizeof(real))
+        # The blocks of all labels, so that panels change no bit.
+        for block in range(n_blocks_for(n_labels)):
+            first = label_bound(n_labels, block)
+            last = label_bound(n_labels, block + 1)
+            first = first if first > first_label else first_label
+            last = last if last < last_label else last_label
+            if first < last:
+                multiply(
+                    own_products, n, last - first, X.n_columns, <real>weight_scale, rows,
+                    X.n_columns, 1, W + first, stride, <real>1, out + first, n_labels)
+        out += n * n_labels
         row += n
 
 
@@ -454,13 +465,11 @@ def dense_scores(
     with nogil:
         if type == FLOAT32:
             score(
-                <float*>room.data, &X_, room.shape[0], <const float*>weights.data,
-                weights.shape[1], <const float*>offsets + first_label, weight_scale, first_row,
-                last_row, last_label - first_label, own_products,
-                <float*>scores.data + first_label, scores.shape[1])
+                <float*>room.data, &X_, room.shape[0], <const float*>weights.data - first_label,
+                weights.shape[1], <const float*>offsets, weight_scale, first_row, last_row,
+                first_label, last_label, own_products, <float*>scores.data, scores.shape[1])
         else:
             score(
-                <double*>room.data, &X_, room.shape[0], <const double*>weights.data,
-                weights.shape[1], <const double*>offsets + first_label, weight_scale,
-                first_row, last_row, last_label - first_label, own_products,
-                <double*>scores.data + first_label, scores.shape[1])
+                <double*>room.data, &X_, room.shape[0], <const double*>weights.data - first_label,
+                weights.shape[1], <const double*>offsets, weight_scale, first_row, last_row,
+                first_label, last_label, own_products, <double*>scores.data, scores.shape[1])
