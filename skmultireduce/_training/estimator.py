@@ -50,6 +50,14 @@ def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
         )
 
 
+def _n_classes(classes: Any) -> int:
+    """Number of classes, or of labels where each has the classes 0 and 1, as in `classes_`."""
+    classes = np.asarray(classes)
+    if classes.ndim == 2 and np.array_equal(classes, np.tile([0, 1], (len(classes), 1))):
+        return len(classes)
+    return len(np.unique(classes))
+
+
 def _has_proba(estimator: Any) -> bool:
     if estimator.loss != "log_loss":
         raise AttributeError(
@@ -232,7 +240,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             As in `fit`, with the same columns in each call; labels may be without rows.
         classes : array-like of shape (n_classes,), default=None
             All classes, in the first call with 1-D y. For multi-label y the columns say
-            it; if given, there must be one for each.
+            it; if given, there must be one for each, or the classes 0 and 1 for each, as in
+            `classes_` and in scikit-learn's multi-output classifiers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, relative to those of all calls; 1 where there are none.
 
@@ -379,10 +388,9 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             classes=classes,
             allow_weights=self.reduction not in ONE_VS_REST,
         )
-        if classes is not None and len(np.unique(np.asarray(classes))) != target.n_labels:
+        if classes is not None and _n_classes(classes) != target.n_labels:
             raise ValueError(
-                f"classes has {len(np.unique(np.asarray(classes)))} entries, but y has "
-                f"{target.n_labels} labels."
+                f"classes has {_n_classes(classes)} entries, but y has {target.n_labels} labels."
             )
         if self.label_sampling == "cycle" and label_sets.values is not None:
             raise ValueError(
@@ -521,6 +529,19 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         bare = cls(**{name: state[name] for name in cls._get_param_names()})
         return training_of(state, bare._options(), bare._plan())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        training = self._training
+        if training is None or not training.has_learned:
+            return
+        try:
+            training.check(self.n_features_in_, self._target.n_labels)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The state of this {type(self).__name__} is damaged: {error}. Nothing can be "
+                "computed with it; load an intact copy, or fit the estimator again."
+            ) from error
+
     # ------------------------------------------------------------------- targets
     def _build_targets(
         self,
@@ -624,7 +645,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         objective = self.early_stopping, self.reduction, self.loss
         try:
             self._training.begin_run(objective, self.n_iter_no_change, self.early_stopping)
-            return run_epochs(self._training, source, watch)
+            with self._training.model.naming_memory():
+                return run_epochs(self._training, source, watch)
         except BaseException:
             # An epoch that was interrupted leaves weights that fit to no counter.
             if not source.resumes:
