@@ -299,8 +299,10 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         **Resumption.** With ``warm_start=True``, a run that a callback stopped, or that an
         error of the reader or Ctrl-C ended, goes on after the last complete block, and
         ends with the same bits. So does a pickle that a callback wrote at the end of a
-        block or an epoch. Blocks must be the same again, and so must the parameters that
-        are read when a run begins: reduction, loss, weights of labels, rates and patience.
+        block or an epoch. Blocks must be the same again: names of the labels, number of rows
+        and a checksum of each are kept, and a run does not train on one that differs. So must
+        the parameters that are read when a run begins: reduction, loss, weights of labels,
+        rates and patience.
 
         Parameters
         ----------
@@ -324,8 +326,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         Raises
         ------
         ValueError
-            If `blocks` can be read just once, has no block, or gives other rows in a later
-            pass; with the number of the block, if its X or y are not as in `fit`, or have
+            If `blocks` can be read just once, has no block, or gives other rows, labels or
+            values in a later pass; with the number of the block, if its X or y are not as in `fit`, or have
             other features or labels than the first block; if ``early_stopping=True``
             without `X_val` and `y_val`; if a parameter has changed that an unfinished run
             has read.
