@@ -162,14 +162,18 @@ class LinearModel(Model):
         self._lay_out(bounds)
         self.arrays = arrays or self._zeros()
 
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        matrices = {"features x labels": (self.n_features, self.n_labels)}
+        return naming_memory(matrices, self.dtype, _LESS_MEMORY)
+
     def _lay_out(self, bounds: list[int]) -> None:
         """Take these bounds of the panels, and the widths that follow."""
         self.bounds = bounds
         self.widths = [padded(n, self.dtype) for n in np.diff(bounds).tolist()]
 
     def _zeros(self) -> LinearArrays:
-        parts = {"features x labels": (self.n_features, self.n_labels)}
-        with naming_memory(parts, self.dtype, _LESS_MEMORY):
+        with self.naming_memory():
             return LinearArrays(
                 aligned_zeros((self.n_features * self.stride,), self.dtype),
                 aligned_zeros((self.stride,), self.dtype),

@@ -202,12 +202,16 @@ class EmbeddingNetwork(Model):
         self.widths = widths
         # Whether the embeddings keep the size that they were given.
         self.sized = given is not None
-        parts = {
-            "features x embedding_dim": (n_features, widths[0]),
-            "labels x units": (n_labels, widths[-1]),
-        }
-        with naming_memory(parts, self.dtype, _LESS_MEMORY):
+        with self.naming_memory():
             self.arrays = self._first_values(_generator(seed, 0, 1), given)
+
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        matrices = {
+            "features x embedding_dim": (self.n_features, self.widths[0]),
+            "labels x units": (self.n_labels, self.widths[-1]),
+        }
+        return naming_memory(matrices, self.dtype, _LESS_MEMORY)
 
     def _first_values(self, rng: np.random.Generator, given: np.ndarray | None) -> NetworkArrays:
         dim = self.widths[0]

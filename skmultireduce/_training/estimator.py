@@ -58,6 +58,14 @@ def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
         )
 
 
+def _n_classes(classes: Any) -> int:
+    """Number of classes, or of labels where each has the classes 0 and 1, as in `classes_`."""
+    classes = np.asarray(classes)
+    if classes.ndim == 2 and np.array_equal(classes, np.tile([0, 1], (len(classes), 1))):
+        return len(classes)
+    return len(np.unique(classes))
+
+
 class BaseSGDMultiLabel(
     VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
 ):
@@ -268,7 +276,8 @@ class BaseSGDMultiLabel(
             As in `fit`, with the same columns in each call; labels may be without rows.
         classes : array-like of shape (n_classes,), default=None
             All classes, in the first call with 1-D y. For multi-label y the columns say
-            it; if given, there must be one for each.
+            it; if given, there must be one for each, or the classes 0 and 1 for each, as in
+            `classes_` and in scikit-learn's multi-output classifiers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, relative to those of all calls; 1 where there are none.
 
@@ -335,8 +344,10 @@ class BaseSGDMultiLabel(
         **Resumption.** With ``warm_start=True``, a run that a callback stopped, or that an
         error of the reader or Ctrl-C ended, goes on after the last complete block, and
         ends with the same bits. So does a pickle that a callback wrote at the end of a
-        block or an epoch. Blocks must be the same again, and so must the parameters that
-        are read when a run begins: reduction, loss, weights of labels, rates and patience.
+        block or an epoch. Blocks must be the same again: names of the labels, number of rows
+        and a checksum of each are kept, and a run does not train on one that differs. So must
+        the parameters that are read when a run begins: reduction, loss, weights of labels,
+        rates and patience.
 
         Parameters
         ----------
@@ -360,8 +371,8 @@ class BaseSGDMultiLabel(
         Raises
         ------
         ValueError
-            If `blocks` can be read just once, has no block, or gives other rows in a later
-            pass; with the number of the block, if its X or y are not as in `fit`, or have
+            If `blocks` can be read just once, has no block, or gives other rows, labels or
+            values in a later pass; with the number of the block, if its X or y are not as in `fit`, or have
             other features or labels than the first block; if ``early_stopping=True``
             without `X_val` and `y_val`; if a parameter has changed that an unfinished run
             has read.
@@ -429,10 +440,9 @@ class BaseSGDMultiLabel(
             classes=classes,
             allow_weights=self._form.softmax,
         )
-        if classes is not None and len(np.unique(np.asarray(classes))) != target.n_labels:
+        if classes is not None and _n_classes(classes) != target.n_labels:
             raise ValueError(
-                f"classes has {len(np.unique(np.asarray(classes)))} entries, but y has "
-                f"{target.n_labels} labels."
+                f"classes has {_n_classes(classes)} entries, but y has {target.n_labels} labels."
             )
         if self.label_sampling == "cycle" and label_sets.values is not None:
             raise ValueError(
@@ -570,6 +580,19 @@ class BaseSGDMultiLabel(
             return state
         bare = cls(**{name: state[name] for name in cls._get_param_names()})
         return training_of(state, bare._options(), bare._plan())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        training = self._training
+        if training is None or not training.has_learned:
+            return
+        try:
+            training.check(self.n_features_in_, self._target.n_labels)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The state of this {type(self).__name__} is damaged: {error}. Nothing can be "
+                "computed with it; load an intact copy, or fit the estimator again."
+            ) from error
 
     # ------------------------------------------------------------------- targets
     def _build_targets(
@@ -710,7 +733,8 @@ class BaseSGDMultiLabel(
         objective = self.early_stopping, self.reduction, self.loss
         try:
             self._training.begin_run(objective, self.n_iter_no_change, self.early_stopping)
-            return run_epochs(self._training, source, watch)
+            with self._training.model.naming_memory():
+                return run_epochs(self._training, source, watch)
         except BaseException:
             # An epoch that was interrupted leaves weights that fit to no counter.
             if not source.resumes:
