@@ -95,7 +95,9 @@ def _linear(state: dict[str, Any], options: Any, arrays: list[np.ndarray]) -> Li
     model = LinearModel(
         n_features, n_labels, options, bounds=state["_bounds"], arrays=LinearArrays(*arrays)
     )
-    model.rates = LinearRates(state["alpha_"], state["eta0_"], state["_mean_square"])
+    model.rates = LinearRates(
+        state["alpha_"], state["eta0_"], state["_mean_square"], state["_mean_square"]
+    )
     return model
 
 
@@ -107,7 +109,9 @@ def _pruned(state: dict[str, Any], options: Any) -> PrunedLinearModel:
         state["n_features_in_"],
         n_labels,
         options,
-        rates=LinearRates(state["alpha_"], state["eta0_"], state["_mean_square"]),
+        rates=LinearRates(
+            state["alpha_"], state["eta0_"], state["_mean_square"], state["_mean_square"]
+        ),
         bounds=state["_bounds"],
         arrays=PrunedArrays(weights.data, weights.indices, weights.indptr, intercepts),
     )
