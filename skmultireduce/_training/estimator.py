@@ -374,8 +374,8 @@ class BaseSGDMultiLabel(
             If `blocks` can be read just once, has no block, or gives other rows, labels or
             values in a later pass; with the number of the block, if its X or y are not as in
             `fit`, or have other features or labels than the first block; if
-            ``early_stopping=True`` without `X_val` and `y_val`; if a parameter has changed that an unfinished run
-            has read.
+            ``early_stopping=True`` without `X_val` and `y_val`; if a parameter has changed that
+            an unfinished run has read.
 
         See Also
         --------
