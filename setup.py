@@ -6,11 +6,27 @@ through the usual ``CFLAGS`` and ``LDFLAGS``.
 """
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
-from Cython.Build import cythonize
+import setuptools
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
+
+if int(setuptools.__version__.partition(".")[0]) < 77:
+    sys.exit(
+        f"skmultireduce: setuptools {setuptools.__version__} is too old, 77 or newer is needed. "
+        "Run: python -m pip install --upgrade setuptools"
+    )
+try:
+    from Cython.Build import cythonize
+except ImportError:
+    sys.exit(
+        "skmultireduce: Cython 3.1 or newer is needed to compile. "
+        "Run: python -m pip install --upgrade Cython scipy"
+    )
 
 KERNELS = Path("skmultireduce") / "_kernels"
 
@@ -36,8 +52,29 @@ class BuildExt(build_ext):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
 
+    def check_compiler(self):
+        """End with a sentence if there is no compiler, or Python's headers are missing."""
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        needed = {
+            "int one;": "a C compiler is needed, and none works here. Install one, on Debian "
+            "and Ubuntu: apt install gcc; on Fedora: dnf install gcc; on macOS: "
+            "xcode-select --install",
+            "#include <Python.h>": f"the headers of Python {version} are missing. Install "
+            f"them, on Debian and Ubuntu: apt install python{version}-dev; on Fedora: "
+            "dnf install python3-devel",
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for code, message in needed.items():
+                source = Path(folder) / "check.c"
+                source.write_text(f"{code}\n")
+                try:
+                    self.compiler.compile([str(source)], output_dir=folder)
+                except BaseError:
+                    sys.exit(f"skmultireduce: {message}")
+
     def build_extensions(self):
         """Set the flags of the compiler in use, then build."""
+        self.check_compiler()
         for extension in self.extensions:
             extension.extra_compile_args = list(FLAGS.get(self.compiler.compiler_type, []))
             if self.compiler.compiler_type != "msvc":

@@ -26,7 +26,7 @@ from dask import delayed
 from distributed import Client, LocalCluster
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce._cutoff.counters import best_jaccard
+from skmultireduce._cutoff.evaluation import best_jaccard
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce.dask import DaskMultiLabelSGDClassifier, DaskThresholdedMultiLabel
 

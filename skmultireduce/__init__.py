@@ -6,9 +6,11 @@ from .linear import MultiLabelSGDClassifier
 from .neural import MultiLabelMLPClassifier
 from .reduction import MultiClassReduction
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
+from .tree import LabelTreeClassifier
 
 __all__ = [
     "FixedThresholdMultiLabel",
+    "LabelTreeClassifier",
     "MultiClassReduction",
     "MultiLabelMLPClassifier",
     "MultiLabelSGDClassifier",

@@ -28,16 +28,18 @@ from ._cluster.estimators import OnCluster, extended_doc, keyword, lazy, signatu
 from ._cluster.partitions import aligned, find_client, persisted
 from ._cluster.pools import ClusterPool, LabelParts, take_training_rows
 from ._cluster.records import Facts, Held, Split
-from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, with_targets
+from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, scaled, with_targets
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
+from ._cutoff.folds import check_prefit
+from ._cutoff.metric import Scoring
+from ._cutoff.scores import response_method_of
 from ._data.label_sets import Target
 from ._data.weights import read_class_weight
 from ._models.linear import LinearModel
 from ._sklearn import Interval, _fit_context, with_callbacks
 from ._state import forgets_on_error
-from ._training.estimator import _has_proba
 from .linear import MultiLabelSGDClassifier
-from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has, _log_prior, _Metric
+from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has
 
 __all__ = ["DaskMultiLabelSGDClassifier", "DaskThresholdedMultiLabel"]
 
@@ -276,10 +278,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         if n_weights:
             options["mean_weight"] = sum(total for _, total, _ in found) / n_weights
         shards.futures = shards.map(with_targets, after=(options,))
-        sums: dict[str, Any] = {}
-        for own in client.gather(shards.map(row_sums, outline_of(self._training.model))):
-            sums = {name: sums.get(name, 0) + value for name, value in own.items()}
+        training = self._training
+        if training.scaling is not None:
+            shards.futures = shards.map(scaled, training.scaling)
+        sums = self._cluster_sums(client, shards)
         self._count_unlabeled(shards.shape[0], sums["n_targets"])
+        if self._set_scaling(sums):
+            shards.futures = shards.map(scaled, training.scaling)
+            sums = self._cluster_sums(client, shards)
         self._set_rates(sums)
         return ClusterSource(
             shards,
@@ -287,6 +293,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
             n_used=sums["row_share"],
             epochs_per_round=self.epochs_per_round,
         )
+
+    def _cluster_sums(self, client: Client, shards: Shards) -> dict[str, Any]:
+        """Sums over the rows of all shards; see `_sums`."""
+        sums: dict[str, Any] = {}
+        outline = outline_of(self._training.model)
+        for own in client.gather(shards.map(row_sums, outline, after=(self._needs_columns(),))):
+            sums = {name: sums.get(name, 0) + value for name, value in own.items()}
+        return sums
 
     def _new_model(self, n_features: int, n_labels: int, seed: int) -> LinearModel:
         # Weights begin on the workers; one panel, since a shard has one thread.
@@ -306,8 +320,8 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
 
     predict = lazy("predict", MultiLabelSGDClassifier)
     decision_function = lazy("decision_function", MultiLabelSGDClassifier)
-    predict_proba = lazy("predict_proba", MultiLabelSGDClassifier, _has_proba)
-    predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier, _has_proba)
+    predict_proba = lazy("predict_proba", MultiLabelSGDClassifier)
+    predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier)
 
     # --------------------------------------------------------------- conversion
     def to_local(self) -> MultiLabelSGDClassifier:
@@ -406,10 +420,8 @@ the order of the partitions, so scores may differ in the last digits.
             If the parameters ask for what cannot be distributed, contradict each other, or
             no cutoff satisfies the constraint.
         """
-        self._check_limits()
-        metric = _Metric(self.scoring)
-        self._check_combination(metric)
-        self._check_distributable(metric)
+        tuning = self._tuning()
+        self._check_distributable(tuning.scoring)
         client = find_client(self.client)
         parts = LabelParts(client, *persisted(client, *aligned(X, y=y)))
         self._target = parts.target
@@ -429,44 +441,42 @@ the order of the partitions, so scores may differ in the last digits.
         if held:
             fitted = [self._fit_inner(client, parts, own, context) for own in folds]
         else:
-            self._check_prefit()
+            check_prefit(self.estimator)
             fitted = [self.estimator]
-        self._response_method = self._method(*fitted)
+        method = response_method_of(self.response_method, *fitted)
         pools = [
             ClusterPool(
                 client,
-                _local(estimator),
+                ClusterPool.on_workers(client, _local(estimator)),
                 list(zip(parts.X, parts.read, own, strict=True)),
                 counts,
-                self._response_method,
+                method,
                 train_counts == 0 if held else None,
-                _log_prior(train_counts, n_rows) if self.strategy == "adjusted" else None,
+                self._log_prior(train_counts, n_rows),
             )
             for estimator, own, (_, counts), (n_rows, train_counts) in zip(
                 fitted, folds, held or [whole], train, strict=True
             )
         ]
-        self._tune(pools, metric)
+        tuned = tuning.run(pools, method, self._target)
+        self._publish(tuned)
         if held and self.refit:
             self.estimator_ = self._fit_inner(client, parts, None, context)
             train = [whole]
         else:
             self.estimator_ = fitted[0]
         n_rows, counts = train[0]
-        self._never = counts == 0 if held else None
-        self._log_prior = None
-        if self.strategy == "adjusted":
-            self._log_prior = self.label_log_prior_ = _log_prior(counts, n_rows)
+        self._keep_rule(tuned, method, counts, n_rows, known=bool(held))
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _check_distributable(self, metric: _Metric) -> None:
-        if not metric.exact:
+    def _check_distributable(self, scoring: Scoring) -> None:
+        if not scoring.exact:
             raise ValueError(
                 f"scoring={self.scoring!r} needs all predictions in one place. On a cluster use "
-                "a micro, samples or macro average of jaccard or f1; or ThresholdedMultiLabel "
-                "with cv='prefit' on a sample of the rows."
+                "a micro, samples or macro average of jaccard, f1, fbeta, precision or recall; or "
+                "ThresholdedMultiLabel with cv='prefit' on a sample of the rows."
             )
         if self.cv is not None and not isinstance(self.cv, Real | str):
             raise ValueError(

@@ -11,7 +11,10 @@ import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
-from ._cutoff.counters import Pool, ScoreMap, array_blocks, curve
+from ._cutoff.counters import Search
+from ._cutoff.evaluation import curve
+from ._cutoff.metric import AVERAGES
+from ._cutoff.scores import Pool, array_blocks
 from ._data.blocks import iter_row_blocks
 from ._data.label_sets import LabelSets, read_labels
 from ._data.naming import naming
@@ -92,12 +95,12 @@ def jaccard_threshold_curve(
     >>> thresholds.round(3)
     array([0.4, 0.8, 0.9])
     """
-    if average not in ("micro", "samples", "macro"):
+    if average not in AVERAGES:
         raise ValueError(f"average={average!r} is unknown; choose 'micro', 'samples' or 'macro'.")
     if n_thresholds is not None and n_thresholds < 2:
         raise ValueError(f"n_thresholds={n_thresholds} must be at least 2, or None for all.")
     pool = _score_pool(y_true, y_score, sample_weight)
-    points = curve([pool], ScoreMap(), "jaccard", average, n_thresholds)
+    points = curve(Search([pool], average=average), n_thresholds)
     return points["scores"], points["thresholds"]
 
 

@@ -37,7 +37,8 @@ class MultiLabelMLPClassifier(
             "one_vs_rest_normalized"}, default="pick_one"
         How a label set becomes targets; see `MultiLabelSGDClassifier`.
     loss : {"log_loss", "squared_hinge"}, default="log_loss"
-        ``"squared_hinge"`` for the one-vs-rest reductions only.
+        ``"squared_hinge"`` for the one-vs-rest reductions only, with the probabilities
+        (1 + score) / 2, clipped; see :meth:`predict_proba`.
     embedding_dim : int, default=100
         Length of the embeddings; that of `embedding_init` if given. In [1, inf).
     hidden_layer_sizes : int or array-like of int, default=()
@@ -304,6 +305,10 @@ class MultiLabelMLPClassifier(
             n_sampled_labels=self.n_sampled_labels,
             dtype=self.dtype,
         )
+
+    def _finds_scaling(self) -> bool:
+        # The rows of given embeddings are of the units of X.
+        return self.alpha == 0 and self.eta0 == "auto" and self.embedding_init is None
 
     def _new_model(self, n_features: int, n_labels: int, seed: int) -> EmbeddingNetwork:
         given = given_embeddings(self.embedding_init, n_features, self._names(self.feature_names))

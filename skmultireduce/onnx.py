@@ -8,14 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
+from ._cutoff.rule import rule_of
 from ._reductions.targets import ONE_VS_REST
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
 __all__ = ["register_converters", "to_onnx"]
-
-# Thresholds of these strategies are numbers that scores are compared with.
-_STRATEGIES = ("global", "per_label")
 
 # By the kind of their dtype; others are exported as strings.
 _CLASS_TYPES = dict.fromkeys("iub", np.int64) | {"f": np.float32}
@@ -207,11 +205,16 @@ def _convert_linear(scope: Any, operator: Any, container: Any) -> None:
 
 def _compared_with(model: Any) -> np.ndarray:
     """Cutoffs that probabilities (or scores) are compared with, in float32."""
-    strategy = getattr(model, "strategy", "global")
-    if strategy not in _STRATEGIES:
+    found = rule_of(model)
+    if found is None:
         raise ValueError(
-            f"strategy={strategy!r} cannot be exported to ONNX: it is no comparison with fixed "
-            f"thresholds. Use one of {', '.join(map(repr, _STRATEGIES))}."
+            "With 1-D y the threshold has no effect; export `estimator_` of the model instead."
+        )
+    inner, rule = found
+    if not rule.score_map.plain:
+        raise ValueError(
+            f"strategy={model.strategy!r} cannot be exported to ONNX: it is no comparison with "
+            "fixed thresholds. Use strategy='global' or 'per_label'."
         )
     for name, neutral in (("min_labels", 0), ("max_labels", None)):
         if getattr(model, name) != neutral:
@@ -219,23 +222,15 @@ def _compared_with(model: Any) -> np.ndarray:
                 f"{name}={getattr(model, name)!r} cannot be exported to ONNX. Leave "
                 f"{name}={neutral!r}, or apply it to the exported scores."
             )
-    if model._target.kind != "multilabel":
+    scores_exported = isinstance(inner, MultiLabelSGDClassifier) and inner.loss != "log_loss"
+    if (rule.method == "predict_proba") == scores_exported:
         raise ValueError(
-            "With 1-D y the threshold has no effect; export `estimator_` of the model instead."
+            f"response_method={model.response_method!r} uses {rule.method}, which the exported "
+            f"{type(inner).__name__} does not give. Use response_method='auto'."
         )
-    scores_exported = (
-        isinstance(model.estimator_, MultiLabelSGDClassifier)
-        and model.estimator_.loss != "log_loss"
-    )
-    if (model._response_method == "predict_proba") == scores_exported:
-        raise ValueError(
-            f"response_method={model.response_method!r} uses "
-            f"{model._response_method}, which the exported {type(model.estimator_).__name__} "
-            "does not give. Use response_method='auto'."
-        )
-    cutoff = np.broadcast_to(model._cutoff, model._target.n_labels).astype(np.float32)
-    if scores_exported and model._never is not None:
-        cutoff = np.where(model._never, np.float32(np.inf), cutoff)
+    cutoff = np.broadcast_to(rule.cutoff, rule.n_labels).astype(np.float32)
+    if rule.never is not None:
+        cutoff = np.where(rule.never, np.float32(np.inf), cutoff)
     return cutoff
 
 

@@ -8,16 +8,21 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ._cutoff.counters import Pool, ScoreMap, curve, evaluate, search
+from ._cutoff.counters import Search
+from ._cutoff.evaluation import curve, evaluate
+from ._cutoff.metric import AVERAGES, METRICS
+from ._cutoff.rule import CutRule, rule_of
+from ._cutoff.scores import Pool, response_method_of, score_blocks
+from ._cutoff.search import find
 from ._data.blocks import indexable_rows
 from ._data.label_sets import read_labels
 from ._sklearn import check_matplotlib_support
 from .metrics import _score_pool
-from .threshold import ThresholdedMultiLabel, _score_blocks
 
 __all__ = ["LabelThresholdDisplay", "ThresholdCurveDisplay"]
 
 _N_POINTS = 1000
+_TITLES = {"jaccard": "Jaccard index", "f1": "F1"}
 
 
 class ThresholdCurveDisplay:
@@ -195,32 +200,26 @@ class ThresholdCurveDisplay:
         check_is_fitted(estimator)
         label_sets, _ = read_labels(y, allow_multiclass=False)
         X = indexable_rows(X)
-        score_map, log_prior, fold_thresholds, used = ScoreMap(), None, None, None
-        never = None
-        inner = estimator
-        if isinstance(estimator, ThresholdedMultiLabel):
-            if estimator.strategy == "per_label":
-                raise ValueError(
-                    "An estimator with strategy='per_label' has no single cutoff. Use "
-                    "LabelThresholdDisplay.from_estimator."
-                )
-            inner, method = estimator.estimator_, estimator._response_method
-            score_map, log_prior = estimator._score_map, estimator._log_prior
-            if estimator.strategy != "top_k":
-                fold_thresholds = estimator.fold_thresholds_
-            used, never = estimator._cutoff, estimator._never
-        elif response_method == "auto":
-            method = (
-                "predict_proba" if hasattr(estimator, "predict_proba") else "decision_function"
-            )
-        else:
-            method = response_method
-        blocks = _score_blocks(inner, X, None, method, label_sets.n_labels, never)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        pool = Pool(blocks, label_sets, weight, log_prior)
-        return cls._build(
-            pool, score_map, metric, average, used, fold_thresholds, name or type(inner).__name__
-        ).plot(ax, precision_recall=precision_recall, **kwargs)
+        found = rule_of(estimator, X)
+        if found is None:
+            method = response_method_of(response_method, estimator)
+            blocks = score_blocks(estimator, X, None, method, label_sets.n_labels)
+            name = name or type(estimator).__name__
+            display = cls._build(Pool(blocks, label_sets, weight), metric, average, name)
+        else:
+            inner, rule = found
+            if not rule.single:
+                raise ValueError(
+                    "An estimator with a cutoff for each label, as with strategy='per_label', has "
+                    "no single cutoff. Use LabelThresholdDisplay.from_estimator."
+                )
+            pool = rule.pool(inner, X, label_sets, weight)
+            name = name or type(inner).__name__
+            display = cls._build(pool, metric, average, name, rule)
+            if rule.score_map.own_units:
+                display.fold_thresholds = getattr(estimator, "fold_thresholds_", None)
+        return display.plot(ax, precision_recall=precision_recall, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -252,7 +251,7 @@ class ThresholdCurveDisplay:
         display : ThresholdCurveDisplay
         """
         pool = _score_pool(y_true, y_score, sample_weight)
-        return cls._build(pool, ScoreMap(), metric, average, None, None, name).plot(
+        return cls._build(pool, metric, average, name).plot(
             ax, precision_recall=precision_recall, **kwargs
         )
 
@@ -260,40 +259,39 @@ class ThresholdCurveDisplay:
     def _build(
         cls,
         pool: Pool,
-        score_map: ScoreMap,
         metric: str,
         average: str,
-        used: np.ndarray | None,
-        fold_thresholds: np.ndarray | None,
         name: str | None,
+        rule: CutRule | None = None,
     ) -> ThresholdCurveDisplay:
-        if metric not in ("jaccard", "f1"):
-            raise ValueError(f"metric={metric!r} is unknown; choose 'jaccard' or 'f1'.")
-        if average not in ("micro", "samples", "macro"):
+        if metric not in _TITLES:
+            raise ValueError(
+                f"metric={metric!r} is unknown; choose {' or '.join(map(repr, _TITLES))}."
+            )
+        if average not in AVERAGES:
             raise ValueError(
                 f"average={average!r} is unknown; choose 'micro', 'samples' or 'macro'."
             )
-        points = curve([pool], score_map, metric, average, _N_POINTS)
-        if used is None:
-            value: Any = search([pool], [score_map], metric, average).value
-            best = evaluate([pool], score_map, value, metric, average)
-            threshold, score = float(best.threshold), best.score
+        search = Search([pool], metric=METRICS[metric], average=average)
+        if rule is not None:
+            search = search.only(rule.score_map)
+        points = curve(search, _N_POINTS)
+        if rule is None:
+            best = evaluate(search, find(search).value)
+            threshold = float(best.threshold)
         else:
-            _, sample = next(pool.blocks())
-            dtype = score_map.mapped(sample, pool.log_prior).dtype.type
-            value = np.nextafter(dtype(used), dtype(np.inf))
-            best = evaluate([pool], score_map, value, metric, average)
-            threshold, score = float(used), best.score
-        title = {"jaccard": "Jaccard index", "f1": "F1"}[metric]
+            _, scores = next(pool.typed_blocks())
+            own = rule.score_map.mapped(scores, pool.log_prior).dtype.type
+            best = evaluate(search, np.nextafter(own(rule.cutoff), own(np.inf)))
+            threshold = float(rule.cutoff)
         return cls(
             thresholds=points["thresholds"],
             scores=points["scores"],
             best_threshold=threshold,
-            best_score=score,
-            metric_name=f"{title} ({average})",
+            best_score=best.score,
+            metric_name=f"{_TITLES[metric]} ({average})",
             precision=points["precision"],
             recall=points["recall"],
-            fold_thresholds=fold_thresholds,
             estimator_name=name,
         )
 
@@ -369,7 +367,7 @@ class LabelThresholdDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: ThresholdedMultiLabel, y: Any, *, ax: Any = None, **kwargs: Any
+        cls, estimator: BaseEstimator, y: Any, *, ax: Any = None, **kwargs: Any
     ) -> LabelThresholdDisplay:
         """Cutoffs of a fitted `ThresholdedMultiLabel` with ``strategy="per_label"``.
 
@@ -387,19 +385,20 @@ class LabelThresholdDisplay:
         display : LabelThresholdDisplay
         """
         check_is_fitted(estimator)
-        if getattr(estimator, "strategy", None) != "per_label":
+        found = rule_of(estimator)
+        if found is None or found[1].single:
             raise ValueError(
                 "estimator has no cutoffs for each label. Fit a ThresholdedMultiLabel with "
                 "strategy='per_label'."
             )
+        thresholds = found[1].cutoff
         label_sets, _ = read_labels(y, allow_multiclass=False)
-        if label_sets.n_labels != len(estimator.best_threshold_):
+        if label_sets.n_labels != len(thresholds):
             raise ValueError(
-                f"y has {label_sets.n_labels} labels, but the estimator has "
-                f"{len(estimator.best_threshold_)}."
+                f"y has {label_sets.n_labels} labels, but the estimator has {len(thresholds)}."
             )
         return cls(
-            thresholds=estimator.best_threshold_,
+            thresholds=thresholds,
             counts=label_sets.counts(),
-            errors=estimator.threshold_std_,
+            errors=getattr(estimator, "threshold_std_", None),
         ).plot(ax, **kwargs)

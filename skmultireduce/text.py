@@ -382,8 +382,8 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
     >>> from skmultireduce.text import HashingVectorizer
     >>> vectorizer = HashingVectorizer(n_features=8, alternate_sign=False, norm=None)
     >>> vectorizer.transform(["bake the bread", "the bread is baked"]).toarray()
-    array([[1., 1., 0., 0., 0., 1., 0., 0.],
-           [0., 2., 0., 0., 0., 1., 1., 0.]])
+    array([[0., 0., 1., 0., 0., 0., 1., 1.],
+           [0., 0., 0., 0., 0., 1., 2., 1.]])
     """
 
     _parameter_constraints: dict = {

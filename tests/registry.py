@@ -6,6 +6,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from skmultireduce import (
     FixedThresholdMultiLabel,
+    LabelTreeClassifier,
     MultiClassReduction,
     MultiLabelMLPClassifier,
     MultiLabelSGDClassifier,
@@ -50,4 +51,11 @@ INSTANCES = [
     ),
     (MultiLabelMLPClassifier(reduction="pick_all", alpha=1e-4, dropout=0.1), STOCHASTIC),
     (MultiLabelMLPClassifier(embedding_dim=8, alpha=1e-4, n_sampled_labels=2), STOCHASTIC),
+    (LabelTreeClassifier(), STOCHASTIC),
+    (LabelTreeClassifier(branching=(2,), n_trees=2, n_jobs=2), STOCHASTIC),
+    (
+        LabelTreeClassifier(reduction="pick_all_normalized", branching=(2,), dtype="float16"),
+        STOCHASTIC,
+    ),
+    (LabelTreeClassifier(reduction="pick_one", branching=(2,)), STOCHASTIC),
 ]

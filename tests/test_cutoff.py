@@ -8,17 +8,24 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 from twins import cutoff as twins
 
-from skmultireduce._cutoff import counters as _cutoff
+from skmultireduce._cutoff.averages import RowGains
 from skmultireduce._cutoff.counters import (
+    Histogram,
     InfeasibleError,
-    Pool,
-    ScoreMap,
-    array_blocks,
-    best_jaccard,
-    evaluate,
-    search,
-    search_labels,
+    MixedTypesError,
+    PooledBins,
+    Search,
+    keys_of,
+    values_of,
 )
+from skmultireduce._cutoff.evaluation import best_jaccard, evaluate
+from skmultireduce._cutoff.metric import METRICS as METRIC_OBJECTS
+from skmultireduce._cutoff.metric import FBeta, Jaccard, Precision, Recall
+from skmultireduce._cutoff.per_label import find_for_labels
+from skmultireduce._cutoff.score_map import AdjustedMap, ScoreMap
+from skmultireduce._cutoff.scores import DenseScores, Pool, array_blocks
+from skmultireduce._cutoff.search import Pairs, find
+from skmultireduce._cutoff.strategies import STRATEGIES
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._kernels import cutoff as kernels
 
@@ -58,6 +65,10 @@ def pools_of(y, scores, n_pools=1, weight=None, log_prior=None, step=3):
         )
         for part in parts
     ]
+
+
+def search_of(pools, maps=None, metric="jaccard", average="micro", constraint=None):
+    return Search(pools, maps or [ScoreMap()], METRIC_OBJECTS[metric], average, constraint or {})
 
 
 def metric_value(metric, average, y, predicted, weight=None):
@@ -112,7 +123,7 @@ def test_kernels_equal_their_twins(dtype, weighted):
         weight = rng.integers(1, 4, len(scores)).astype(float) if weighted else np.empty(0)
         count_type = np.float64 if weighted else np.int64
         shift = 8 * bits.itemsize - 10
-        keys = np.unique(_cutoff._keys(scores))
+        keys = np.unique(keys_of(scores))
         edges = np.arange(2**10, dtype=np.uint64).astype(bits.dtype) << bits.dtype.type(shift)
         slots = np.union1d(edges, keys[::2])
         first = np.append(np.searchsorted(slots, edges), len(slots)).astype(np.int32)
@@ -157,16 +168,16 @@ def test_keys_keep_the_order_and_come_back(dtype):
         [-np.inf, info.min, -1, -info.smallest_subnormal, 0, info.smallest_subnormal, 1, np.inf],
         dtype,
     )
-    keys = _cutoff._keys(values)
+    keys = keys_of(values)
     assert np.all(keys[1:] > keys[:-1])
-    np.testing.assert_array_equal(_cutoff._values(keys), values)
-    assert _cutoff._keys(np.array([-0.0], dtype)) == _cutoff._keys(np.array([0.0], dtype))
+    np.testing.assert_array_equal(values_of(keys), values)
+    assert keys_of(np.array([-0.0], dtype)) == keys_of(np.array([0.0], dtype))
 
 
 def test_nan_is_refused():
     y, scores = np.eye(2, dtype=int), np.array([[0.1, np.nan], [0.2, 0.3]])
     with pytest.raises(ValueError, match="NaN"):
-        search(pools_of(y, scores), [ScoreMap()])
+        find(search_of(pools_of(y, scores)))
 
 
 # --- one cutoff ---
@@ -192,14 +203,16 @@ def test_search_equals_brute_force(
     if strategy == "relative":
         scores = np.abs(scores)
     weight = rng.integers(1, 4, len(y)).astype(float) if weighted else None
-    score_map = ScoreMap(strategy, False, 0.3, 0.5, *limits)
+    weights = (0.3, 0.5) if strategy == "adjusted" else ()
+    score_map = STRATEGIES[strategy].score_map(False, *limits, *weights)
     pools = pools_of(y, scores, n_pools, weight, log_prior)
-    effective = score_map(scores, log_prior)
-    found = search(pools, [score_map], metric, average)
+    effective = score_map(DenseScores(scores), log_prior).values
+    search = search_of(pools, [score_map], metric, average)
+    found = find(search)
     best = twins.best_cut(y, effective, lambda a, b: metric_value(metric, average, a, b, weight))
     assert found.score == pytest.approx(best, abs=1e-12)
     # The threshold gives the same set with `>`, in the scores' own type.
-    cut = evaluate(pools, score_map, found.value, metric, average)
+    cut = evaluate(search, found.value)
     assert cut.threshold.dtype == effective.dtype
     np.testing.assert_array_equal(effective > cut.threshold, effective >= found.value)
     assert cut.score == pytest.approx(best, abs=1e-12)
@@ -225,29 +238,29 @@ def test_constraint_equals_brute_force(seed, average):
         ]
     pools = pools_of(y, scores, 2)
     if feasible:
-        found = search(pools, [ScoreMap()], "jaccard", average, limits)
+        found = find(search_of(pools, average=average, constraint=limits))
         assert found.score == pytest.approx(max(feasible), abs=1e-12)
     else:
         with pytest.raises(InfeasibleError, match="best reachable"):
-            search(pools, [ScoreMap()], "jaccard", average, limits)
+            find(search_of(pools, average=average, constraint=limits))
 
 
 def test_infeasible_reports_the_best_reachable_precision():
     y = np.array([[1, 0], [0, 1]])
     scores = np.array([[0.5, 0.9], [0.8, 0.6]])
     with pytest.raises(InfeasibleError, match=r"precision is 0\.5; lower min_precision"):
-        search(pools_of(y, scores), [ScoreMap()], constraint={"precision": 0.9})
+        find(search_of(pools_of(y, scores), constraint={"precision": 0.9}))
 
 
 def test_best_of_several_maps():
     rng = np.random.default_rng(0)
     y, scores = rng.integers(0, 2, (30, 4)), rng.normal(size=(30, 4))
     log_prior = np.log(rng.random(4))
-    maps = [ScoreMap("adjusted", False, g, r) for g in (0, 0.5, 1) for r in (0, 1)]
+    maps = [AdjustedMap(False, 0, None, g, r) for g in (0, 0.5, 1) for r in (0, 1)]
     pools = pools_of(y, scores, 2, None, log_prior)
     for average in ("micro", "samples", "macro"):
-        single = [search(pools, [m], average=average).score for m in maps]
-        found = search(pools, maps, average=average)
+        single = [find(search_of(pools, [m], average=average)).score for m in maps]
+        found = find(search_of(pools, maps, average=average))
         assert found.score == pytest.approx(max(single))
         assert single[found.index] == pytest.approx(max(single))
 
@@ -261,7 +274,7 @@ def test_pruned_search_on_many_scores():
     curve = true / (y.sum() + predicted - true)
     assert best_jaccard(read_labels(y)[0], scores)[1] == curve.max()
     for average in ("samples", "macro"):
-        found = search(pools_of(y, scores, 3, step=500), [ScoreMap()], "f1", average)
+        found = find(search_of(pools_of(y, scores, 3, step=500), metric="f1", average=average))
         near = np.unique(flat)[:: y.sum() // 200]
         for value in near:
             assert metric_value("f1", average, y, scores >= value) <= found.score + 1e-12
@@ -274,13 +287,13 @@ def test_merged_accumulators_equal_one_pass(make):
     y = rng.integers(0, 2, (40, 3))
     scores = rng.normal(size=y.shape).astype(np.float32)
     label_sets = read_labels(y)[0]
-    keys = np.unique(_cutoff._keys(scores))
+    keys = np.unique(keys_of(scores))
 
     def run(*parts):
         accumulators = []
         for part in parts:
-            new = _cutoff.Histogram(False) if make == "histogram" else _cutoff.RowGains("f1", keys)
-            new.add(scores[part], label_sets.take(np.arange(40)[part]), None)
+            new = Histogram(False) if make == "histogram" else RowGains(METRIC_OBJECTS["f1"], keys)
+            new.add(DenseScores(scores[part]), label_sets.take(np.arange(40)[part]), None)
             accumulators.append(new)
         return sum(accumulators[1:], start=accumulators[0])
 
@@ -312,11 +325,12 @@ def test_label_cutoffs_equal_exhaustive_search(seed, metric, average, weighted, 
     weight = rng.integers(1, 4, len(y)).astype(float) if weighted else None
     score_map = ScoreMap(min_labels=limits[0], max_labels=limits[1])
     pools = pools_of(y, scores, 2, weight)
-    effective = score_map(scores)
-    values, rare, common = search_labels(pools, score_map, metric, average, 0)
+    effective = score_map(DenseScores(scores)).values
+    search = search_of(pools, [score_map], metric, average)
+    values, rare, common, _ = find_for_labels(search)
     assert not rare.any()
     assert common is None
-    cut = evaluate(pools, score_map, values, metric, average)
+    cut = evaluate(search, values)
     np.testing.assert_array_equal(effective > cut.threshold, effective >= values)
     columns = [[*np.unique(column[np.isfinite(column)]), np.inf] for column in effective.T]
     best = max(
@@ -331,10 +345,10 @@ def test_rare_labels_take_the_common_cutoff():
     y = (rng.random((60, 4)) < [0.5, 0.4, 0.05, 0.0]).astype(int)
     scores = rng.normal(size=y.shape) + y
     pools = pools_of(y, scores, 2)
-    values, rare, common = search_labels(pools, ScoreMap(), "jaccard", "micro", 10)
+    values, rare, common, _ = find_for_labels(search_of(pools), 10)
     np.testing.assert_array_equal(rare, y.sum(axis=0) < 10)
     np.testing.assert_array_equal(values[rare], common.value)
-    assert common.value == search(pools, [ScoreMap()]).value
+    assert common.value == find(search_of(pools)).value
     # The others are the optimum given these.
     columns = [np.unique(scores[:, j]) for j in np.flatnonzero(~rare)]
     best = max(
@@ -356,7 +370,7 @@ def test_standard_error_is_the_spread_over_new_data(metric, average):
     for _ in range(300):
         y = (rng.random((200, 4)) < [0.5, 0.4, 0.3, 0.2]).astype(int)
         pools = pools_of(y, rng.normal(size=y.shape) + 1.5 * y, step=200)
-        cut = evaluate(pools, ScoreMap(), np.float64(0.8), metric, average)
+        cut = evaluate(search_of(pools, metric=metric, average=average), np.float64(0.8))
         scores.append(cut.score)
         errors.append(cut.stderr)
     assert np.mean(errors) == pytest.approx(np.std(scores), rel=0.15)
@@ -367,8 +381,8 @@ def test_edges_are_told():
     scores = np.array([[0.1, 0.4], [0.2, 0.5], [0.6, 0.7]])
 
     def cut_of(y, scores):
-        pools = pools_of(y, scores)
-        return evaluate(pools, ScoreMap(), search(pools, [ScoreMap()]).value, "jaccard", "micro")
+        search = search_of(pools_of(y, scores))
+        return evaluate(search, find(search).value)
 
     inside = cut_of(y, scores)
     assert (inside.nothing, inside.everything, inside.constant) == (False, False, False)
@@ -390,5 +404,56 @@ def test_blocks_lie_at_multiples_of_their_numbers_size():
     odd = np.frombuffer(b"\0" + scores.tobytes(), dtype=np.uint8)[1:].view(float).reshape(4, 3)
     assert not odd.flags.aligned
     for rows, block in array_blocks(odd, step=2)():
-        assert block.flags.aligned
-        np.testing.assert_array_equal(block, scores[rows])
+        assert block.values.flags.aligned
+        np.testing.assert_array_equal(block.values, scores[rows])
+
+
+# --- what belongs together ---
+
+
+def test_accumulators_refuse_what_does_not_belong_together():
+    """Other types of scores, other candidates, other metrics, other kinds."""
+    y = np.eye(3, dtype=int)
+    sets = read_labels(y)[0]
+
+    def filled(accumulator, dtype=np.float64):
+        accumulator.add(DenseScores(np.eye(3, dtype=dtype)), sets, None)
+        return accumulator
+
+    double, single = filled(Histogram(False)), filled(Histogram(False), np.float32)
+    with pytest.raises(MixedTypesError, match="float64 and float32"):
+        double + single
+    with pytest.raises(MixedTypesError, match="Blocks of float64 and float32"):
+        filled(double, np.float32)
+    keys = keys_of(np.array([0.5, 1.0]))
+    for one, other in (
+        (PooledBins(keys, False), PooledBins(keys + keys.dtype.type(1), False)),
+        (PooledBins(keys, False), PooledBins(keys, True)),
+        (RowGains(Jaccard(), keys), RowGains(FBeta(2), keys)),
+        (Pairs(0.5), Pairs(0.7)),
+        (Histogram(False, many=True), double),
+    ):
+        with pytest.raises(ValueError, match="different things"):
+            filled(one) + filled(other)
+        assert (filled(one) + filled(one)) is not one
+    with pytest.raises(TypeError, match="Histogram and RowGains"):
+        double + RowGains(Jaccard(), keys)
+    with pytest.raises(MixedTypesError, match="uint64 and uint32"):
+        PooledBins(keys, False) + PooledBins(keys_of(np.float32([0.5, 1])), False)
+
+
+def test_metrics_have_the_slopes_that_they_say():
+    """Against differences, for the standard error of macro averages."""
+    for metric in (Jaccard(), FBeta(), FBeta(0.5), FBeta(2), Precision(), Recall()):
+        by_hit, by_predicted, by_positive, by_both = metric.slopes()
+        tp, fp, positives = np.array([2.0, 3.0]), np.array([1.0, 4.0]), np.array([5.0, 3.0])
+        above, below = metric.terms(tp, fp, positives)
+        more = metric.terms(tp + 1, fp, positives + 1)
+        np.testing.assert_allclose(more[0] - above, by_hit)
+        np.testing.assert_allclose(more[1] - below, by_predicted + by_positive + by_both)
+        np.testing.assert_allclose(metric.terms(tp, fp + 1, positives)[1] - below, by_predicted)
+        np.testing.assert_allclose(metric.terms(tp, fp, positives + 1)[1] - below, by_positive)
+        constant, slope = metric.pooled
+        with np.errstate(divide="ignore"):
+            other = tp / (constant * positives + slope * fp)
+        np.testing.assert_array_equal(np.argsort(other), np.argsort(above / below))

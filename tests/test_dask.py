@@ -16,9 +16,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import best_micro_jaccard
@@ -565,6 +566,8 @@ def test_cutoff_is_the_local_one_to_the_bit(client, scored, strategy, cuts):
         {"scoring": "jaccard_samples"},
         {"scoring": "f1_macro"},
         {"scoring": "jaccard_macro", "strategy": "per_label"},
+        {"scoring": make_scorer(fbeta_score, beta=2, average="micro")},
+        {"scoring": "recall_micro", "strategy": "per_label", "min_precision": 0.3},
         {"store_cv_results": True},
     ],
     ids=str,
@@ -577,6 +580,37 @@ def test_cutoffs_of_every_kind(client, scored, params):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     for name, values in getattr(expected, "cv_results_", {}).items():
         np.testing.assert_array_equal(model.cv_results_[name], values)
+
+
+class AsGiven(ClassifierMixin, BaseEstimator):
+    """The scores are the rows, in their type."""
+
+    classes_ = np.arange(6)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return X
+
+
+@pytest.mark.parametrize("bounds", [(0, 100, 203), (0, 60, 100, 203)], ids=str)
+@pytest.mark.parametrize("strategy", ["global", "per_label", "adjusted"])
+def test_partitions_whose_scores_differ_in_type(client, strategy, bounds):
+    """Single precision in the first rows, double in the rest, in one and in two partitions."""
+    scores = np.random.default_rng(0).integers(1, 1024, (203, Y.shape[1])) / 1024
+    narrow, wide = scores[:100].astype(np.float32), scores[100:]
+    X_parts = [*blocks(narrow, bounds[:-1]), *blocks(wide, (0, 103))]
+    params = {"cv": "prefit", "strategy": strategy}
+    model = DaskThresholdedMultiLabel(AsGiven(), **params).fit(X_parts, blocks(Y, bounds))
+    expected = ThresholdedMultiLabel(AsGiven(), **params).fit(scores, Y)
+    np.testing.assert_array_equal(model.best_threshold_, expected.best_threshold_)
+    assert model.best_score_ == expected.best_score_
+    local = model.to_local()
+    np.testing.assert_array_equal(local.predict(narrow), expected.predict(scores[:100]))
 
 
 @pytest.mark.parametrize("options", [{"cv": 3}, {"cv": 0.3, "refit": False}], ids=str)
@@ -669,9 +703,6 @@ def test_rejected_settings(client, monkeypatch):
     with pytest.raises(AttributeError) as error:
         DaskMultiLabelSGDClassifier().partial_fit  # noqa: B018
     assert "Incremental" in str(error.value.__cause__)
-    hinge = DaskMultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge")
-    assert not hasattr(hinge, "predict_proba")
-    assert hasattr(hinge, "decision_function")
     inner = DaskMultiLabelSGDClassifier(**PARAMS)
     with pytest.raises(ValueError, match=r"scoring='accuracy'.*one place"):
         DaskThresholdedMultiLabel(inner, scoring="accuracy").fit(*parts)

@@ -97,38 +97,80 @@ def test_folds_are_a_partition_of_equal_sizes(y, n_splits, shuffle):
     y=indicators,
     sizes=st.lists(st.integers(1, 9), min_size=2, max_size=4),
     seed=st.none() | st.integers(0, 100),
+    short=st.none() | st.integers(1, 60),
 )
-def test_kernel_does_what_its_twin_does(y, sizes, seed):
+def test_kernel_does_what_its_twin_does(y, sizes, seed, short):
     # At least one row each, the others in proportion, those left over dealt out.
     n_rows, n_folds = len(y), len(sizes)
     assume(n_rows >= n_folds)
     weights = np.array(sizes) if seed is not None else np.ones(n_folds, dtype=int)
     sizes = 1 + (n_rows - n_folds) * weights // weights.sum()
     sizes[: n_rows - sizes.sum()] += 1
-    calls = []
+    placed, exchanged = [], []
 
     class Spy:
         @staticmethod
         def assign_folds(row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest):
             wanted, room, folds = rest[:3]
-            calls.append(
-                (row_indptr, row_labels, share, weight, wanted.copy(), room.copy(), folds)
+            before = wanted.copy(), room.copy()
+            kernel.assign_folds(
+                row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest
             )
-            kernel(row_indptr, row_labels, label_indptr, label_rows, share, weight, *rest)
+            placed.append((row_indptr, row_labels, share, weight, *before, folds.copy()))
 
-    kernels, kernel = _stratify.kernels, _stratify.kernels.assign_folds
+        @staticmethod
+        def exchange_rows(row_indptr, row_labels, label_indptr, label_rows, *rest):
+            wanted, folds, budget = rest
+            budget = min(budget, short or budget)
+            before = wanted.copy(), folds.copy(), budget
+            kernel.exchange_rows(
+                row_indptr, row_labels, label_indptr, label_rows, wanted, folds, budget
+            )
+            exchanged.append((*before, folds.copy()))
+
+    kernel = _stratify.kernels
     _stratify.kernels = Spy
     try:
         rng = None if seed is None else np.random.default_rng(seed)
         out = assign_folds(read_labels(y)[0], sizes, rng)
     finally:
-        _stratify.kernels = kernels
-    ((indptr, labels, share, weight, wanted, room, folds),) = calls
+        _stratify.kernels = kernel
+    ((indptr, labels, share, weight, wanted, room, folds),) = placed
     indicator = np.zeros((n_rows, len(wanted)), dtype=bool)
     indicator[np.repeat(np.arange(n_rows), np.diff(indptr)), labels] = True
     assert np.all(indicator.any(axis=1))
     assert np.array_equal(folds, reference.assign_folds(indicator, share, weight, wanted, room))
+    ((wanted, before, budget, folds),) = exchanged
+    assert np.array_equal(folds, reference.exchange_rows(indicator, wanted, before, budget))
     assert np.array_equal(np.bincount(out, minlength=len(sizes)), sizes)
+
+
+def correlated(law, seed):
+    """Indicator of 400 rows and 15 labels that go together."""
+    rng = np.random.default_rng(seed)
+    y = np.zeros((400, 15), dtype=np.int8)
+    if law == "chain":
+        y[:, 0] = rng.random(400) < 0.4
+        for k in range(1, 15):
+            y[:, k] = np.where(rng.random(400) < 0.8, y[:, k - 1], rng.random(400) < 0.3)
+        return y
+    factors, shift = {"one factor": (1, -1), "three factors": (3, -1), "dense": (3, 0)}[law]
+    scores = rng.normal(size=(400, factors)) @ rng.normal(size=(factors, 15))
+    return (scores + 0.7 * rng.normal(size=scores.shape) + shift > 0).astype(np.int8)
+
+
+@pytest.mark.parametrize("law", ["one factor", "three factors", "chain", "dense"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_correlated_labels_are_spread_as_evenly_as_integers_can_be(law, shuffle):
+    """Labels that go together: factors, chains, many labels a row; folds and a holdout."""
+    for seed in range(4):
+        y = correlated(law, seed)
+        cv = MultilabelStratifiedKFold(5, shuffle=shuffle, random_state=0 if shuffle else None)
+        largest = deviations(y, folds_of(cv.split(y, y), 400), 5).max()
+        assert largest <= (1.4 if law == "dense" else 0.81)
+        splits = MultilabelStratifiedShuffleSplit(3, test_size=0.2, random_state=seed)
+        for _, test in splits.split(y, y):
+            assert np.abs(y[test].sum(axis=0) - y.sum(axis=0) / 5).max() <= 2
 
 
 @pytest.mark.parametrize("n_splits", [2, 5, 10])

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 import skmultireduce
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce._cutoff import ScoreMap
 from skmultireduce._state import STATE_VERSION
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -116,3 +117,36 @@ def test_state_is_not_changed_by_pickling():
     pickletools.optimize(pickle.dumps(model))
     loaded = pickle.loads(pickle.dumps(model))
     assert set(vars(model)) == set(vars(loaded)) == before
+
+
+@pytest.mark.parametrize("limits", [(0, None), (1, 2)])
+@pytest.mark.parametrize("strategy", ["global", "per_label", "adjusted", "top_k", "relative"])
+def test_cutoffs_of_form_1(strategy, limits):
+    """Every strategy, as release 0.1.0 wrote it: loose attributes, a map that names it."""
+    model = ThresholdedMultiLabel(
+        MultiLabelSGDClassifier(random_state=0), strategy=strategy, cv=2, random_state=0,
+        min_labels=limits[0], max_labels=limits[1],
+    ).fit(X, Y)  # fmt: skip
+    state = model.__getstate__()
+    rule = state.pop("_rule")
+    old_map = ScoreMap.__new__(ScoreMap)
+    vars(old_map).update(
+        strategy=strategy,
+        probability=True,
+        prior_weight=getattr(rule.score_map, "prior_weight", 0.0),
+        row_weight=getattr(rule.score_map, "row_weight", 0.0),
+        min_labels=limits[0],
+        max_labels=limits[1],
+    )
+    state.update(
+        _skmultireduce_state=1,
+        _score_map=old_map,
+        _cutoff=rule.cutoff,
+        _never=rule.never,
+        _log_prior=rule.log_prior,
+        _response_method=rule.method,
+    )
+    loaded = ThresholdedMultiLabel.__new__(ThresholdedMultiLabel)
+    loaded.__setstate__(state)
+    assert_same_answers(loaded, model)
+    assert set(vars(loaded)) == set(vars(model))

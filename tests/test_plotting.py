@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from skmultireduce.plotting import LabelThresholdDisplay, ThresholdCurveDisplay
-from skmultireduce.threshold import ThresholdedMultiLabel
+from skmultireduce.threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -52,6 +52,24 @@ def test_from_estimator_shows_the_tuned_cutoff(strategy):
     predicted = model.predict(X)
     both, either = (predicted & Y).sum(), (predicted | Y).sum()
     assert display.best_score == pytest.approx(both / either)
+
+
+@pytest.mark.parametrize("fit", [False, True])
+def test_from_estimator_shows_a_given_cutoff(fit):
+    inner = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
+    model = FixedThresholdMultiLabel(inner, threshold=0.7)
+    if fit:
+        model.fit(X, Y)
+    display = ThresholdCurveDisplay.from_estimator(model, X, Y)
+    assert display.best_threshold == 0.7
+    predicted = model.predict(X)
+    assert display.best_score == pytest.approx((predicted & Y).sum() / (predicted | Y).sum())
+    assert display.best_score < display.scores.max()
+    each = FixedThresholdMultiLabel(inner, threshold=[0.1, 0.2, 0.3, 0.4]).fit(X, Y)
+    with pytest.raises(ValueError, match="LabelThresholdDisplay"):
+        ThresholdCurveDisplay.from_estimator(each, X, Y)
+    points = LabelThresholdDisplay.from_estimator(each, Y).points_.get_offsets()
+    np.testing.assert_allclose(points[:, 1], [0.1, 0.2, 0.3, 0.4])
 
 
 def test_from_any_estimator():

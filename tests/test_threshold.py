@@ -1,3 +1,4 @@
+import itertools
 import pickle
 import warnings
 
@@ -12,14 +13,27 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, get_scorer, hamming_loss, jaccard_score, make_scorer
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.metrics import (
+    f1_score,
+    fbeta_score,
+    get_scorer,
+    hamming_loss,
+    jaccard_score,
+    make_scorer,
+    precision_score,
+    recall_score,
+)
+from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils.validation import check_is_fitted
 
+from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
 X, Y = make_multilabel_classification(
@@ -169,8 +183,6 @@ def test_constraint():
     assert bound.best_score_ < free.best_score_
     with pytest.raises(ValueError, match="best reachable precision"):
         bound.set_params(min_recall=0.99, min_precision=0.99).fit(scores, y)
-    with pytest.raises(ValueError, match="min_precision cannot be combined"):
-        bound.set_params(strategy="per_label").fit(scores, y)
 
 
 def test_any_metric_at_quantiles():
@@ -427,3 +439,352 @@ def test_two_columns_of_scores_for_one_label_are_refused():
 
 def test_html_shows_the_inner_estimator():
     assert "LogisticRegression" in ThresholdedMultiLabel(logistic())._repr_html_()
+
+
+# --- scores of several types ---
+
+
+class MixedScores(Scores):
+    """X is the scores; float32 where the fit saw an even number of rows in the last column."""
+
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y)
+        self.narrow_ = X[0, -1] == 0
+        return self
+
+    def predict_proba(self, X):
+        return X[:, :-1].astype(np.float32 if self.narrow_ else np.float64)
+
+
+EXACT = [f"{metric}_{average}" for metric in ("jaccard", "f1") for average in
+         ("micro", "samples", "macro")]  # fmt: skip
+
+
+@pytest.mark.parametrize("scoring", [*EXACT, "accuracy"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.filterwarnings("ignore:The best cutoff lies above")
+def test_folds_of_several_types_are_one_search(strategy, scoring):
+    """Every strategy with every scoring, folds in float32 and float64 in either order."""
+    if strategy == "per_label" and scoring in ("jaccard_samples", "f1_samples", "accuracy"):
+        pytest.skip("has no such search")
+    weights = {"prior_weight": [0.0, 0.2], "row_weight": 0.5} if strategy == "adjusted" else {}
+    rng = np.random.default_rng(0)
+    # Numbers that both types have.
+    scores = rng.integers(1, 1024, (60, 4)) / 2048
+    y = (rng.random(scores.shape) < scores).astype(int)
+    for fold in (np.arange(60) % 2, (np.arange(60) + 1) % 2)[: 1 + (scoring != "accuracy")]:
+        splitter = PredefinedSplit(fold)
+        options = {"strategy": strategy, "scoring": scoring, "cv": splitter, **weights}
+        mixed = ThresholdedMultiLabel(MixedScores(), **options)
+        mixed.fit(np.column_stack([scores, fold]), y)
+        plain = ThresholdedMultiLabel(Scores(), **options).fit(scores, y)
+        np.testing.assert_array_equal(mixed.best_threshold_, plain.best_threshold_)
+        np.testing.assert_array_equal(mixed.fold_thresholds_, plain.fold_thresholds_)
+        assert mixed.best_score_ == plain.best_score_
+        # What is compared later is compared as it was tuned.
+        predicted = mixed.predict(np.column_stack([scores, fold]))
+        np.testing.assert_array_equal(predicted, plain.predict(scores))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_label_that_is_constant_in_a_fold_with_float32_rows(strategy):
+    """OneVsRest gives float64 there, float32 elsewhere."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(120, 5)).astype(np.float32)
+    y = (rows @ rng.normal(size=(5, 4)) > 1).astype(int)
+    y[:, 3] = np.arange(120) == 5
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Label not|The best cutoff lies")
+        model = ThresholdedMultiLabel(logistic(), strategy=strategy, random_state=0).fit(rows, y)
+    assert 0 < model.best_score_ < 1
+    assert np.isfinite(model.decision_function(rows)).all()
+
+
+# --- labels without positives ---
+
+
+@pytest.mark.parametrize("kind", [Scores, Decisions])
+@pytest.mark.parametrize("limits", [(0, None), (4, None), (0, 3), (2, 2)])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_labels_without_positives_are_never_predicted(strategy, limits, kind):
+    """All strategies and limits, probabilities and decisions, the label scored highest."""
+    scores, y = scored()
+    scores[:, 2], y[:, 2] = 0.99, 0
+    model = ThresholdedMultiLabel(
+        kind(), strategy=strategy, min_labels=limits[0], max_labels=limits[1], cv=3,
+        min_recall=0.5 if strategy == "top_k" else None, random_state=0,
+    ).fit(scores, y)  # fmt: skip
+    predicted = model.predict(scores)
+    assert not predicted[:, 2].any()
+    # The others keep the limits.
+    assert predicted.sum(axis=1).min() >= min(limits[0], 3)
+    assert (model.decision_function(scores)[:, 2] <= 0).all()
+    assert np.isfinite(model.decision_function(scores)).all()
+    fixed = FixedThresholdMultiLabel(
+        kind(), threshold=-1, min_labels=limits[0], max_labels=limits[1]
+    ).fit(scores, y)
+    assert not fixed.predict(scores)[:, 2].any()
+
+
+def test_a_fold_without_a_label_does_not_count_it():
+    scores, y = scored()
+    y[:, 3], scores[:, 3] = 0, 0.99
+    y[:20, 3] = 1
+    model = ThresholdedMultiLabel(Scores(), cv=KFold(4)).fit(scores, y)
+    # The first fold trains without the label: its positives are missed, not hit.
+    blind = scores.copy()
+    blind[:20, 3] = -np.inf
+    assert model.best_score_ == jaccard_score(y, blind > model.best_threshold_, average="micro")
+
+
+# --- constraints of each label ---
+
+
+def precision_and_recall(y, predicted):
+    hits = (y * predicted).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return hits / predicted.sum(axis=0), hits / y.sum(axis=0)
+
+
+@pytest.mark.parametrize("average", ["micro", "macro"])
+@pytest.mark.parametrize("metric", ["jaccard", "f1", "recall", "precision"])
+@pytest.mark.parametrize(
+    "bounds",
+    [{"min_precision": 0.8}, {"min_recall": 0.6}, {"min_precision": 0.6, "min_recall": 0.5}],
+)
+@pytest.mark.parametrize("max_labels", [None, 2])
+def test_each_label_reaches_the_constraint_or_is_silent(bounds, metric, average, max_labels):
+    """Either bound and both, every exact metric, limits; labels that reach it and that do not."""
+    scores, y = scored(n=200)
+    # Noise: no cutoff is precise.
+    scores[:, 1] = np.random.default_rng(1).random(200)
+    model = ThresholdedMultiLabel(
+        Scores().fit(scores, y), cv="prefit", strategy="per_label", min_positives=0,
+        scoring=f"{metric}_{average}", max_labels=max_labels, **bounds,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(scores, y)
+    predicted = model.predict(scores)
+    precision, recall = precision_and_recall(y, predicted)
+    silent = predicted.sum(axis=0) == 0
+    np.testing.assert_array_equal(
+        np.isposinf(model.best_threshold_)[model.unreachable_labels_], True
+    )
+    assert silent[model.unreachable_labels_].all()
+    assert (precision[~silent] >= bounds.get("min_precision", 0)).all()
+    reachable = np.setdiff1d(np.arange(4), model.unreachable_labels_)
+    if "min_recall" in bounds:
+        assert (recall[reachable] >= bounds["min_recall"]).all()
+    if "min_precision" in bounds:
+        assert 1 in model.unreachable_labels_
+    # What is called unreachable is.
+    allowed = scores
+    if max_labels:
+        allowed = np.where(scores >= -np.sort(-scores, axis=1)[:, [max_labels - 1]], scores, -1)
+    for label in model.unreachable_labels_:
+        for cut in scores[:, label]:
+            own = precision_and_recall(y[:, [label]], allowed[:, [label]] >= cut)
+            assert not (
+                own[0] >= bounds.get("min_precision", 0) and own[1] >= bounds.get("min_recall", 0)
+            )
+
+
+def test_constraint_of_each_label_is_the_optimum():
+    """Brute force over all combinations of cutoffs, with three labels."""
+    for seed in range(20):
+        scores, y = scored(seed, n=8, k=3)
+        bounds = {"precision": 0.6, "recall": 0.5} if seed % 2 else {"precision": 0.6}
+        options = []
+        for label in range(3):
+            own = []
+            for cut in [*scores[:, label], np.inf]:
+                predicted = scores[:, [label]] >= cut
+                precision, recall = precision_and_recall(y[:, [label]], predicted)
+                good = precision >= 0.6 and recall >= bounds.get("recall", 0)
+                if good or (np.isinf(cut) and "recall" not in bounds):
+                    own.append(predicted[:, 0])
+            options.append(own or [np.zeros(len(y), dtype=bool)])
+        for average in ("micro", "macro"):
+            best = max(
+                jaccard_score(y, np.column_stack(sets), average=average, zero_division=0)
+                for sets in itertools.product(*options)
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = ThresholdedMultiLabel(
+                    Scores().fit(scores, y), cv="prefit", strategy="per_label", min_positives=0,
+                    scoring=f"jaccard_{average}", min_precision=0.6,
+                    min_recall=bounds.get("recall"),
+                ).fit(scores, y)  # fmt: skip
+            assert model.best_score_ == pytest.approx(best)
+
+
+def test_unreachable_labels_are_counted_once():
+    scores, y = scored(n=200)
+    scores[:, 1] = np.random.default_rng(1).random(200)
+    model = ThresholdedMultiLabel(Scores(), strategy="per_label", min_precision=0.9, cv=3)
+    with pytest.warns(UserWarning, match="of 4 labels reach") as found:
+        model.fit(scores, y)
+    assert len(found) == 1
+    assert found[0].filename == __file__
+    with pytest.raises(ValueError, match="min_precision with strategy='per_label' leaves"):
+        model.set_params(min_labels=1).fit(scores, y)
+
+
+def test_rare_labels_take_the_common_cutoff_if_they_reach_the_constraint():
+    scores, y = scored(n=200)
+    y[:, 1] = 0
+    y[:3, 1] = 1
+    scores[:, 1] = np.where(np.arange(200) > 190, 0.9, 0.01)
+    y[:, 2] = 0
+    y[:3, 2] = 1
+    scores[:, 2] = np.where(y[:, 2] == 1, 0.9, 0.01)
+    with pytest.warns(UserWarning, match="labels reach"):
+        model = ThresholdedMultiLabel(
+            Scores().fit(scores, y), cv="prefit", strategy="per_label", min_precision=0.5
+        ).fit(scores, y)
+    assert 1 in model.unreachable_labels_
+    assert 2 not in model.unreachable_labels_
+    with pytest.warns(UserWarning, match="labels reach"):
+        model.set_params(min_precision=1.0, min_recall=0.99).fit(scores, y)
+    # No common cutoff reaches it, so that the rare ones have none.
+    assert set(model.unreachable_labels_) == {0, 1, 2, 3}
+
+
+# --- metrics ---
+
+
+@pytest.mark.parametrize("average", ["micro", "samples", "macro"])
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (fbeta_score, {"beta": 2}),
+        (fbeta_score, {"beta": 0.5, "zero_division": 0}),
+        (precision_score, {"zero_division": 0}),
+        (recall_score, {"zero_division": 0}),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["global", "per_label"])
+def test_every_linear_fractional_metric_is_exact(strategy, function, options, average):
+    """F-beta, precision and recall, in all averages, with weights and without."""
+    if strategy == "per_label" and average == "samples":
+        pytest.skip("has no such search")
+    scores, y = scored(n=12, k=3)
+    scorer = make_scorer(function, average=average, **options)
+    model = ThresholdedMultiLabel(
+        Scores().fit(scores, y), cv="prefit", scoring=scorer, strategy=strategy, min_positives=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(scores, y)
+        value = function(y, model.predict(scores), average=average, **options)
+        cuts = [[*np.unique(column), np.inf] for column in scores.T]
+        tried = (
+            [np.full(3, cut) for cut in [*np.unique(scores), np.inf]]
+            if strategy == "global"
+            else itertools.product(*cuts)
+        )
+        counts = {**options, "average": average, "zero_division": 0}
+        best = max(fast_score(function, y, scores >= np.array(cut), counts) for cut in tried)
+    assert model.best_score_ == pytest.approx(value)
+    assert model.best_score_ == pytest.approx(best)
+
+
+def fast_score(function, y, predicted, options):
+    """Of scikit-learn's metrics, from counts."""
+    axis = {"micro": None, "samples": 1, "macro": 0}[options["average"]]
+    hits, size, given = ((v).sum(axis=axis) for v in (y * predicted, y, predicted))
+    beta = options.get("beta", 1)
+    above, below = {
+        fbeta_score: ((1 + beta**2) * hits, beta**2 * size + given),
+        precision_score: (hits, given),
+        recall_score: (hits, size),
+    }[function]
+    return np.mean(np.where(np.asarray(below) > 0, above / np.maximum(below, 1e-300), 0))
+
+
+def test_highest_recall_at_a_precision():
+    scores, y = scored(n=200)
+    model = ThresholdedMultiLabel(
+        Scores().fit(scores, y), cv="prefit", scoring="recall_micro", min_precision=0.8
+    ).fit(scores, y)
+    predicted = model.predict(scores)
+    assert precision_score(y, predicted, average="micro") >= 0.8
+    lower = scores >= np.max(scores[scores <= model.best_threshold_])
+    assert precision_score(y, lower, average="micro") < 0.8
+
+
+# --- a given cutoff around a fitted estimator ---
+
+
+class Text(Scores):
+    """Labels are the letters of a row of text."""
+
+    def predict_proba(self, X):
+        return np.array([[float(letter in row) * 0.4 for letter in "ab"] for row in X])
+
+    def predict(self, X):
+        return sp.csr_matrix(self.predict_proba(X) > 0.5, dtype=np.int8)
+
+
+def test_fixed_threshold_of_a_fitted_estimator_needs_no_fit():
+    """Estimators of this package, of scikit-learn in each shape of scores, pipelines, lists."""
+    scores, y = scored()
+    for inner in (
+        RandomForestClassifier(5, random_state=0),
+        KNeighborsClassifier(3),
+        logistic(),
+        OneVsRestClassifier(LinearSVC()),
+        make_pipeline(StandardScaler(), MultiOutputClassifier(LogisticRegression())),
+        MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0),
+        ThresholdedMultiLabel(logistic(), cv=2, random_state=0),
+    ):
+        inner.fit(scores, y)
+        model = FixedThresholdMultiLabel(inner, threshold=0.3)
+        again = FixedThresholdMultiLabel(inner, threshold=0.3).fit(scores, y)
+        np.testing.assert_array_equal(model.predict(scores), again.predict(scores))
+        np.testing.assert_array_equal(
+            model.decision_function(scores), again.decision_function(scores)
+        )
+        assert model.predict(scores).dtype == y.dtype
+        check_is_fitted(model)
+        assert not hasattr(model, "estimator_")
+    model = FixedThresholdMultiLabel(Text().fit(["a"], y), threshold=0.3)
+    assert sp.issparse(model.predict(["ab", "b"]))
+    np.testing.assert_array_equal(model.predict(["ab", "b"]).toarray(), [[1, 1], [0, 1]])
+    assert jaccard_score([[1, 1]], model.predict(["ab"]), average="micro") == 1
+
+
+def test_fixed_threshold_without_fit_still_checks():
+    scores, y = scored()
+    with pytest.raises(NotFittedError):
+        FixedThresholdMultiLabel(logistic()).predict(scores)
+    inner = Scores().fit(scores, y)
+    inner.predict = lambda X: X > 0.5
+    for params, message in (
+        ({"threshold": [0.1, 0.2]}, "threshold has shape"),
+        ({"min_labels": 3, "max_labels": 2}, "min_labels=3 is larger"),
+        ({"min_labels": -1}, "min_labels"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FixedThresholdMultiLabel(inner, **params).predict(scores)
+    classes = LogisticRegression().fit(scores, y[:, 0])
+    model = FixedThresholdMultiLabel(classes, threshold=0.9)
+    np.testing.assert_array_equal(model.predict(scores), classes.predict(scores))
+
+
+def test_another_cutoff_of_a_tuned_estimator():
+    scores, y = scored(n=200)
+    for strategy in ("global", "adjusted", "relative"):
+        model = ThresholdedMultiLabel(
+            Scores().fit(scores, y), cv="prefit", strategy=strategy, store_cv_results=True
+        ).fit(scores, y)
+        curve = model.cv_results_
+        precise = curve["thresholds"][-20]
+        other = FixedThresholdMultiLabel(
+            model, response_method="decision_function", threshold=precise - model.best_threshold_
+        )
+        precision = precision_score(y, other.predict(scores), average="micro")
+        assert precision == pytest.approx(curve["precision"][-20])
+        assert precision > precision_score(y, model.predict(scores), average="micro")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from distributed import Client, Future
 
-from .._cutoff.counters import Pool, add_up
+from .._cutoff.counters import add_up
+from .._cutoff.scores import Pool, score_blocks
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._sklearn import _num_samples, _safe_indexing
-from ..threshold import _score_blocks
 from .partitions import as_block
 from .records import Held, Split
 from .shards import common_target
@@ -58,15 +59,16 @@ def count_scores(
     method: str,
     never: np.ndarray | None,
     log_prior: np.ndarray | None,
+    dtype: Any,
 ) -> list[Any]:
     """One pass over the scores of the held-out rows of a partition."""
     label_sets = read[0]
     rows = held.rows(label_sets.n_rows)
     if rows is not None:
         label_sets = label_sets.take(rows)
-    blocks = _score_blocks(estimator, as_block(X), rows, method, label_sets.n_labels, never)
+    blocks = score_blocks(estimator, as_block(X), rows, method, label_sets.n_labels, never)
     # Tasks of one worker get the same empty accumulators.
-    return Pool(blocks, label_sets, None, log_prior).accumulate(copy.deepcopy(jobs))
+    return Pool(blocks, label_sets, None, log_prior, dtype).accumulate(copy.deepcopy(jobs))
 
 
 def added_up(*accumulators: list[Any]) -> list[Any]:
@@ -109,33 +111,56 @@ class LabelParts:
         return [Held(split, fold, first_row) for first_row in self.first_rows]
 
 
+@dataclass(frozen=True)
 class ClusterPool:
-    """Held-out rows of one fold, on the workers; for the search it is like any `Pool`."""
+    """Held-out rows of one fold, on the workers; for the search it is like any `Pool`.
 
-    weighted = False
+    Parameters
+    ----------
+    client : Client
+        The cluster.
+    estimator : Future
+        Scores the rows; see `on_workers`.
+    parts : list of (Future, Future, Held)
+        X, label sets and what is held out, for each partition.
+    label_counts : ndarray of shape (n_labels,)
+        Number of rows of each label.
+    method, never, log_prior, dtype
+        As of `CutRule`.
+    """
 
-    def __init__(
-        self,
-        client: Client,
-        estimator: Any,
-        parts: list[tuple[Future, Future, Held]],
-        counts: np.ndarray,
-        *options: Any,
-    ):
-        self.client, self.parts, self.options, self._counts = client, parts, options, counts
-        self.n_labels = len(counts)
-        self.estimator = client.scatter(estimator, broadcast=True, hash=False)
+    client: Client
+    estimator: Future
+    parts: list[tuple[Future, Future, Held]]
+    label_counts: np.ndarray
+    method: str
+    never: np.ndarray | None = None
+    log_prior: np.ndarray | None = None
+    dtype: Any = None
+
+    weighted: ClassVar[bool] = False
+
+    @staticmethod
+    def on_workers(client: Client, estimator: Any) -> Future:
+        """Send an estimator to all workers."""
+        return client.scatter(estimator, broadcast=True, hash=False)
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels."""
+        return len(self.label_counts)
 
     def counts(self) -> np.ndarray:
         """Number of rows of each label."""
-        return self._counts
+        return self.label_counts
 
     def accumulate(self, jobs: list[tuple[Any, Any]]) -> list[Any]:
         """One pass over the scores; accumulators are added up on the workers, in pairs."""
         submit = self.client.submit
         sent = self.client.scatter(jobs, broadcast=True, hash=False)
+        options = self.method, self.never, self.log_prior, self.dtype
         found = [
-            submit(count_scores, self.estimator, X, y, held, sent, *self.options, pure=False)
+            submit(count_scores, self.estimator, X, y, held, sent, *options, pure=False)
             for X, y, held in self.parts
         ]
         while len(found) > 1:

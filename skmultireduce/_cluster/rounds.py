@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from distributed import Future
 
+from .._data.feature_scaling import FeatureScaling, columns_of
 from .._models.linear import LinearArrays, LinearModel
 from .._models.memory import aligned_zeros
 from .._reductions.targets import Targets
@@ -33,12 +35,20 @@ def with_targets(shard: RawShard, options: dict[str, Any]) -> Shard:
     return Shard(shard.first_row, shard.rows, targets)
 
 
-def row_sums(model: LinearModel, shard: Shard) -> dict[str, Any]:
-    return {
+def row_sums(model: LinearModel, shard: Shard, with_columns: bool) -> dict[str, Any]:
+    share = shard.targets.row_share
+    sums = {
         **model.sums(shard.rows, shard.targets),
         "n_targets": shard.targets.n_targets,
-        "row_share": float(shard.targets.row_share.sum()),
+        "row_share": float(share.sum()),
     }
+    if with_columns:
+        sums["columns"] = columns_of(shard.rows, first_row=shard.first_row, used=share > 0)
+    return sums
+
+
+def scaled(scaling: FeatureScaling, shard: Shard) -> Shard:
+    return replace(shard, rows=scaling.apply(shard.rows))
 
 
 def ready(model: LinearModel, shard: Shard) -> Shard:

@@ -102,7 +102,8 @@ def fit_inner(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], *, row
     MemoryError
         If there is no room for the dense copy.
     """
-    if sp.issparse(y) and not takes_sparse_y(estimator):
+    # A single column is a target of classes for scikit-learn, which it takes dense alone.
+    if sp.issparse(y) and (y.shape[1] == 1 or not takes_sparse_y(estimator)):
         y = _dense(estimator, y)
     try:
         return estimator.fit(X, y, **fit_params)

@@ -107,6 +107,19 @@ class Rows:
                 out[chunk] = np.add.reduceat(part * part, self.indptr[chunk] - first)
         return out
 
+    def nonzero_counts(self) -> np.ndarray:
+        """Number of values of each column that are not 0, int64."""
+        n_rows, n_features = self.shape
+        if not self.dense:
+            indices = self.indices if self.data.all() else self.indices[self.data != 0]
+            return np.bincount(indices, minlength=n_features)
+        values = self.data.reshape(self.shape)
+        step = max(1, 4_000_000 // max(1, n_features))
+        return sum(
+            np.count_nonzero(values[first : first + step], axis=0)
+            for first in range(0, n_rows, step)
+        )
+
     def absolute_sums(self) -> np.ndarray:
         """Sum of the absolute values of each row, float64."""
         if self.dense:

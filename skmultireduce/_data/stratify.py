@@ -16,6 +16,11 @@ __all__ = ["assign_folds", "stratified_holdout"]
 # Random stream of a seed that is used here; epochs use those from 0.
 _STREAM = 2**32 - 1
 
+# What exchanging rows may cost: within the first number small data have all that they need,
+# within the second large data take little longer than without it.
+_LOOKS = 500_000
+_LOOKS_A_PAIR = 1
+
 
 def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> np.ndarray:
     """Place each row into a fold so that every label is spread in proportion.
@@ -58,11 +63,14 @@ def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> n
         share, size_weight = room / n_rows, 16.0
         wanted = _round_shares(counts, room, rng)
     folds = np.empty(n_rows, dtype=np.int32)
-    kernels.assign_folds(
+    both = (
         label_sets.indptr,
         label_sets.indices,
         by_label.indptr.astype(np.int64),
         by_label.indices.astype(np.int64),
+    )
+    kernels.assign_folds(
+        *both,
         share,
         size_weight,
         wanted,
@@ -73,6 +81,8 @@ def assign_folds(label_sets: LabelSets, sizes: np.ndarray, rng: Any = None) -> n
         np.empty(n_labels, dtype=np.int32),
         np.empty(n_labels, dtype=np.int32),
     )
+    budget = _LOOKS + _LOOKS_A_PAIR * len(label_sets.indices)
+    kernels.exchange_rows(*both, wanted, folds, budget)
     out = np.empty(n_rows, dtype=np.int32)
     out[row_order] = fold_order[folds]
     return out

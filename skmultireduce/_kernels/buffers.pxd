@@ -10,6 +10,7 @@
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
+    PyBUF_STRIDES,
     PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
@@ -25,6 +26,7 @@ cdef enum:
     UINT8 = 16
     UINT32 = 32
     UINT64 = 64
+    FLOAT16 = 128
     FLOATS = 3
     INTEGERS = 12
 
@@ -50,6 +52,8 @@ cdef inline int type_of(const char* form, Py_ssize_t size) noexcept nogil:
         return FLOAT32
     if kind == b"d":
         return FLOAT64
+    if kind == b"e":
+        return FLOAT16
     if kind in (b"i", b"l", b"q"):
         return INT32 if size == 4 else INT64
     if kind in (b"I", b"L", b"Q"):
@@ -88,3 +92,32 @@ cdef inline Array take(
 cdef inline const int64_t* integers(object values, const char* name) except? NULL:
     # Of one axis, to read.
     return <const int64_t*>take(values, name, INT64, 1, False).data
+
+
+cdef struct Matrix:
+    # Any layout: element (i, j) is i * down + j * right bytes from the data on.
+    const char* data
+    int type
+    int64_t n_rows
+    int64_t n_columns
+    int64_t down
+    int64_t right
+
+
+cdef inline Matrix take_matrix(object values, const char* name) except *:
+    # Of numbers of 16, 32 or 64 bits, to read.
+    cdef:
+        Py_buffer buffer
+        Matrix matrix
+    PyObject_GetBuffer(values, &buffer, PyBUF_FORMAT | PyBUF_STRIDES)
+    matrix.type = type_of(buffer.format, buffer.itemsize) & (FLOAT16 | FLOATS)
+    if matrix.type and buffer.ndim == 2:
+        matrix.data = <const char*>buffer.buf
+        matrix.n_rows, matrix.n_columns = buffer.shape[0], buffer.shape[1]
+        matrix.down, matrix.right = buffer.strides[0], buffer.strides[1]
+    else:
+        matrix.type = 0
+    PyBuffer_Release(&buffer)
+    if not matrix.type:
+        raise ValueError(f"{name.decode()} must have two axes, and float16, float32 or float64")
+    return matrix

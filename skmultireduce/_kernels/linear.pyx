@@ -68,6 +68,7 @@ from skmultireduce._kernels.losses cimport (
     softmax_row,
     take_targets,
 )
+from skmultireduce._kernels.panels cimport Panel, Rates, take_panel
 from skmultireduce._kernels.rows cimport Row, Rows, column_of, find_row, take_rows
 from skmultireduce._kernels.simd cimport (
     exp_array,
@@ -91,24 +92,6 @@ cdef enum:
     # Visits ahead at which what leads to a row of X is fetched, and the row itself.
     _FAR = 8
     _NEAR = 4
-
-cdef struct Panel:
-    # Weights of the labels first_label:last_label, (n_features, stride), times the scale. What
-    # is beyond these labels is padding, 0.
-    void* W
-    int64_t stride
-    void* intercept
-    double* scale
-    int64_t first_label
-    int64_t last_label
-
-cdef struct Rates:
-    # The step of the i-th visit is eta + (i + 1) * eta_change, at most the row's.
-    double eta
-    double eta_change
-    double alpha
-    double intercept
-    const void* max_step
 
 cdef struct Buffers:
     # Of labels.
@@ -268,10 +251,9 @@ def sgd_epoch(
         Gets the losses at the time of each visit, a sum for each LABEL_GROUP of labels.
     """
     cdef:
-        Array weights = take(W, b"W", FLOATS, 2, True)
-        int type = weights.type
-        Panel panel
-        Rows rows = take_rows(data, indices, indptr, weights.shape[0], type)
+        Panel panel = take_panel(W, intercept, weight_scale, first_label, last_label)
+        int type = panel.type
+        Rows rows = take_rows(data, indices, indptr, panel.n_features, type)
         Targets targets = take_targets(
             label_start, label_stop, labels, label_weight, row_weight, loss_code, soft_target,
             type)
@@ -282,11 +264,6 @@ def sgd_epoch(
         Array found
         double* losses = <double*>take(loss, b"loss", FLOAT64, 1, True).data
         int64_t step
-    panel.W = weights.data
-    panel.stride = weights.shape[1]
-    panel.intercept = take(intercept, b"intercept", type, 1, True).data
-    panel.scale = <double*>take(weight_scale, b"weight_scale", FLOAT64, 1, True).data
-    panel.first_label, panel.last_label = first_label, last_label
     rates.eta, rates.eta_change, rates.alpha = eta, eta_change, alpha
     rates.intercept = intercept_rate
     rates.max_step = take(max_step, b"max_step", type, 1, False).data

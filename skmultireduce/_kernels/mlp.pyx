@@ -450,6 +450,7 @@ cdef void train(
         share_batch(scores, &batch, &share, n_columns)
     while batch.position < n_rows:
         batch.n = block_end(0, batch.size, n_rows - batch.position)
+        batch.number = batch.position + 1
         if sampled:
             k = batch.position // batch.size
             labels = sample.candidates + sample.start[k]
@@ -718,6 +719,7 @@ def mlp_epoch(
     batch.order = <const int64_t*>visits.data
     batch.position = 0
     batch.own_products = own_products
+    batch.strips = False
     batch.own = NULL
     batch.n_shared = 0
     share.thread, share.n_threads = thread, n_threads

@@ -51,8 +51,13 @@ cdef struct Batch:
     int64_t position
     int64_t n
     int64_t size
+    # A number that no other batch of the training has.
+    int64_t number
     # Whether products are our own, not those of BLAS.
     bint own_products
+    # Whether binary losses too correct scores by strips: a product takes less time than the
+    # sweep over the rows, but sums up in another order.
+    bint strips
     # Of a thread's labels alone: scores, and gradients in them. Label k of row i is at
     # i * stride + k: side by side, what a core fetches ahead beyond its labels would be what
     # another has just written.
@@ -90,18 +95,15 @@ cdef inline void scale_blocks(
         skm_scale_blocks_double(z, bounds, n, factors)
 
 
-cdef inline void correct_strip(
-    real* Z, const real* G, const Batch* batch, const Share* share, int64_t q
+cdef inline void correct_block(
+    real* Z, const real* G, const Batch* batch, int64_t first, int64_t size, int64_t q
 ) noexcept nogil:
     # Scores of the strip of rows from q on, by the gradients of all rows before it.
-    cdef int64_t block, first, size, strip = block_end(q, STRIP, batch.n) - q
-    for block in range(share.first_block, share.last_block):
-        first = share.bounds[block]
-        size = share.bounds[block + 1] - first
-        multiply(
-            batch.own_products, strip, size, q, <real>1,
-            <const real*>batch.coefficients + q * batch.size, batch.size, 1, G + first,
-            batch.stride, <real>1, Z + q * batch.stride + first, batch.stride)
+    cdef int64_t strip = block_end(q, STRIP, batch.n) - q
+    multiply(
+        batch.own_products, strip, size, q, <real>1,
+        <const real*>batch.coefficients + q * batch.size, batch.size, 1, G + first,
+        batch.stride, <real>1, Z + q * batch.stride + first, batch.stride)
 
 
 cdef inline void sampled_blocks(
@@ -148,7 +150,7 @@ cdef inline void softmax_rows(
     cdef:
         int64_t first_label = share.first_label, last_label = share.last_label
         int64_t n_own_blocks = share.last_block - share.first_block
-        int64_t stride = batch.stride, i, q, row, start, n, block, candidate = 0
+        int64_t stride = batch.stride, i, q, row, start, n, block, first, candidate = 0
         const real* factors = <const real*>batch.factors
         const real* label_weight = NULL
         const int32_t* labels
@@ -160,7 +162,9 @@ cdef inline void softmax_rows(
     for i in range(batch.n):
         q = i // STRIP * STRIP
         if i == q and q:
-            correct_strip(Z, G, batch, share, q)
+            for block in range(share.first_block, share.last_block):
+                first = share.bounds[block]
+                correct_block(Z, G, batch, first, share.bounds[block + 1] - first, q)
         d = G + i * stride
         if factors[i] == 0:
             memset(d + first_label, 0, (last_label - first_label) * sizeof(real))
@@ -185,8 +189,8 @@ cdef inline void softmax_rows(
         else:
             softmax_blocks(
                 d, share.bounds + share.first_block, n_own_blocks, <real*>(line + 1))
-        skm_publish(line, batch.position + 1)
-        collect_blocks(share, i, batch.position + 1, highest, sums)
+        skm_publish(line, batch.number)
+        collect_blocks(share, i, batch.number, highest, sums)
         weight = factors[i] * total_weight(label_weight, n)
         lost = join_blocks(highest, sums, share.n_blocks, weight)
         if share.first_block == 0 and share.last_block > 0:
@@ -208,7 +212,7 @@ cdef inline void binary_rows(
 ) noexcept nogil:
     # Gradients of all rows, less the rows' weights.
     cdef:
-        int64_t stride = batch.stride, i, n, block, first, last
+        int64_t stride = batch.stride, i, q, n, block, first, last
         const real* factors = <const real*>batch.factors
         const real* coefficients = <const real*>batch.coefficients
         real* product = <real*>batch.product
@@ -222,9 +226,12 @@ cdef inline void binary_rows(
         last = share.bounds[block + 1]
         n = 0
         for i in range(batch.n):
+            q = i // STRIP * STRIP if batch.strips else 0
+            if i == q and q:
+                correct_block(Z, G, batch, first, last - first, q)
             forward(
-                G + i * stride + first, last - first, G + first, stride, NULL, False,
-                coefficients + i * batch.size, i, <real>1, Z + i * stride + first)
+                G + i * stride + first, last - first, G + q * stride + first, stride, NULL,
+                False, coefficients + i * batch.size + q, i - q, <real>1, Z + i * stride + first)
             if factors[i] == 0:
                 memset(G + i * stride + first, 0, (last - first) * sizeof(real))
                 continue

@@ -57,8 +57,9 @@ cdef inline void multiply(
     # C (m, n) <- beta * C + alpha * A B, all in C order; A has its element (i, p) at
     # i * down + p * right, one of which is 1.
     if not own:
+        # BLAS wants whole rows, also of a matrix that has one only.
         gemm(NO_TRANS, NO_TRANS if right == 1 else TRANS, n, m, k, alpha, b, ldb, a,
-             down if right == 1 else right, beta, c, ldc)
+             right if right != 1 else down if down > k else k, beta, c, ldc)
     elif real is float:
         skm_product_float(m, n, k, alpha, a, down, right, b, ldb, beta, c, ldc)
     else:

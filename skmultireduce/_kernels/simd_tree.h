@@ -39,6 +39,15 @@ SKM_CLONES SKM_API void skm_exp_hinge(float *SKM_RESTRICT z, int64_t n)
     }
 }
 
+/* z <- min(z, the largest number below 1) */
+SKM_CLONES SKM_API void skm_below_one(float *SKM_RESTRICT z, int64_t n)
+{
+    int64_t k;
+    SKM_SIMD
+    for (k = 0; k < n; ++k)
+        z[k] = z[k] < 0.99999994f ? z[k] : 0.99999994f;
+}
+
 /* Half precision to single, finite numbers, by the bits: the exponent is moved up by 112,
    by a multiplication, which is right for subnormal numbers as well. */
 SKM_CLONES SKM_API void skm_from_half(

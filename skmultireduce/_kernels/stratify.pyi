@@ -15,3 +15,12 @@ def assign_folds(
     after: np.ndarray,
     before: np.ndarray,
 ) -> None: ...
+def exchange_rows(
+    row_indptr: np.ndarray,
+    row_labels: np.ndarray,
+    label_indptr: np.ndarray,
+    label_rows: np.ndarray,
+    wanted: np.ndarray,
+    folds: np.ndarray,
+    budget: int,
+) -> None: ...

@@ -21,10 +21,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.math cimport fabs, sqrt
 from libc.string cimport memset
 
+from skmultireduce._kernels.buffers cimport FLOAT32, FLOAT64, INT32, INT64, UINT64, UINT8, take
 from skmultireduce._kernels.simd cimport scale
 from skmultireduce._kernels.tree_clusters cimport Vectors, put_largest_first, split
 from skmultireduce._kernels.tree_search cimport (
     Chunk,
+    DIVIDED as _DIVIDED,
     EXPONENTIAL,
     LINEAR,
     LOGISTIC,
@@ -45,6 +47,9 @@ PROBABILITY_CODES = {
     "exponential": EXPONENTIAL,
     "softmax": NORMALIZED,
 }
+
+# To be added to one of them: divided by their sum over the children of a node.
+DIVIDED = _DIVIDED
 
 cdef enum:
     _CHUNK = 64
@@ -84,18 +89,30 @@ def label_vectors(
         Gets the number (int32) of entries of each label, indices (int32), data (float32).
     """
     cdef:
-        const float[::1] data = rows[0]
-        const int32_t[::1] indices = rows[1]
-        const int64_t[::1] indptr = rows[2]
-        const int64_t[::1] starts = label_start
-        const int32_t[::1] members = label_rows
-        const float[::1] weights = row_weight
-        float[::1] sums = work[0]
-        float[::1] sizes = work[1]
-        int32_t[::1] touched = work[2]
-        int32_t[::1] counts = out[0]
-        int32_t[::1] out_indices = out[1]
-        float[::1] out_data = out[2]
+        const float* data = <const float*>take(
+            rows[0], b"data", FLOAT32, 1, False).data
+        const int32_t* indices = <const int32_t*>take(
+            rows[1], b"indices", INT32, 1, False).data
+        const int64_t* indptr = <const int64_t*>take(
+            rows[2], b"indptr", INT64, 1, False).data
+        const int64_t* starts = <const int64_t*>take(
+            label_start, b"starts", INT64, 1, False).data
+        const int32_t* members = <const int32_t*>take(
+            label_rows, b"members", INT32, 1, False).data
+        const float* weights = <const float*>take(
+            row_weight, b"weights", FLOAT32, 1, False).data
+        float* sums = <float*>take(
+            work[0], b"sums", FLOAT32, 1, True).data
+        float* sizes = <float*>take(
+            work[1], b"sizes", FLOAT32, 1, True).data
+        int32_t* touched = <int32_t*>take(
+            work[2], b"touched", INT32, 1, True).data
+        int32_t* counts = <int32_t*>take(
+            out[0], b"counts", INT32, 1, True).data
+        int32_t* out_indices = <int32_t*>take(
+            out[1], b"out_indices", INT32, 1, True).data
+        float* out_data = <float*>take(
+            out[2], b"out_data", FLOAT32, 1, True).data
         int64_t label, i, j, n, kept, used = 0, row
         int32_t feature
         float weight, value, largest
@@ -105,7 +122,7 @@ def label_vectors(
             n = 0
             for i in range(starts[label], starts[label + 1]):
                 row = members[i]
-                weight = weights[row] if weights.shape[0] else 1
+                weight = 1 if weights is NULL else weights[row]
                 for j in range(indptr[row], indptr[row + 1]):
                     feature = indices[j]
                     value = weight * data[j]
@@ -123,7 +140,7 @@ def label_vectors(
                     largest = sizes[i]
             kept = n
             if n > most:
-                put_largest_first(&sizes[0], &touched[0], n, most)
+                put_largest_first(sizes, touched, n, most)
                 kept = most
             square = 0
             for i in range(kept):
@@ -159,19 +176,26 @@ def cluster_labels(
         Zeros (float32) of shape (n_features * 2,), room (float32) for all labels.
     """
     cdef:
-        const int64_t[::1] indptr = vectors[0]
-        const int32_t[::1] indices = vectors[1]
-        const float[::1] data = vectors[2]
-        int32_t[::1] order = labels
-        const int64_t[::1] ends = bounds
-        float[::1] sums = work[0]
-        float[::1] scores = work[1]
+        const int64_t* indptr = <const int64_t*>take(
+            vectors[0], b"indptr", INT64, 1, False).data
+        const int32_t* indices = <const int32_t*>take(
+            vectors[1], b"indices", INT32, 1, False).data
+        const float* data = <const float*>take(
+            vectors[2], b"data", FLOAT32, 1, False).data
+        int32_t* order = <int32_t*>take(
+            labels, b"order", INT32, 1, True).data
+        const int64_t* ends = <const int64_t*>take(
+            bounds, b"ends", INT64, 1, False).data
+        float* sums = <float*>take(
+            work[0], b"sums", FLOAT32, 1, True).data
+        float* scores = <float*>take(
+            work[1], b"scores", FLOAT32, 1, True).data
         Vectors x
-    x.indptr = &indptr[0]
-    x.indices = &indices[0]
-    x.data = &data[0]
+    x.indptr = indptr
+    x.indices = indices
+    x.data = data
     with nogil:
-        split(&x, &order[0], &ends[0], low, high, &sums[0], &scores[0], seed)
+        split(&x, order, ends, low, high, sums, scores, seed)
 
 
 # ------------------------------------------------------------------- training
@@ -230,26 +254,41 @@ def level_targets(
         nodes.
     """
     cdef:
-        const int64_t[::1] indptr = label_sets[0]
-        const int32_t[::1] labels = label_sets[1]
-        const float[::1] weights = label_sets[2]
-        const int32_t[::1] children_of = child_of
-        const int32_t[::1] parent = parents
-        const int64_t[::1] extra_start = negatives[0]
-        const int32_t[::1] extra = negatives[1]
-        int32_t[::1] children = work[0]
-        float[::1] sums = work[1]
-        int64_t[::1] counts = work[2]
-        int64_t[::1] node_start = out[0]
-        int32_t[::1] rows = out[1]
-        int64_t[::1] pair_start = out[2]
-        int32_t[::1] pairs = out[3]
-        float[::1] pair_weight = out[4]
-        int64_t n_rows = indptr.shape[0] - 1
+        const int64_t* indptr = <const int64_t*>take(
+            label_sets[0], b"indptr", INT64, 1, False).data
+        const int32_t* labels = <const int32_t*>take(
+            label_sets[1], b"labels", INT32, 1, False).data
+        const float* weights = <const float*>take(
+            label_sets[2], b"weights", FLOAT32, 1, False).data
+        const int32_t* children_of = <const int32_t*>take(
+            child_of, b"children_of", INT32, 1, False).data
+        const int32_t* parent = <const int32_t*>take(
+            parents, b"parent", INT32, 1, False).data
+        const int64_t* extra_start = <const int64_t*>take(
+            negatives[0], b"extra_start", INT64, 1, False).data
+        const int32_t* extra = <const int32_t*>take(
+            negatives[1], b"extra", INT32, 1, False).data
+        int32_t* children = <int32_t*>take(
+            work[0], b"children", INT32, 1, True).data
+        float* sums = <float*>take(
+            work[1], b"sums", FLOAT32, 1, True).data
+        int64_t* counts = <int64_t*>take(
+            work[2], b"counts", INT64, 1, True).data
+        int64_t* node_start = <int64_t*>take(
+            out[0], b"node_start", INT64, 1, True).data
+        int32_t* rows = <int32_t*>take(
+            out[1], b"rows", INT32, 1, True).data
+        int64_t* pair_start = <int64_t*>take(
+            out[2], b"pair_start", INT64, 1, True).data
+        int32_t* pairs = <int32_t*>take(
+            out[3], b"pairs", INT32, 1, True).data
+        float* pair_weight = <float*>take(
+            out[4], b"pair_weight", FLOAT32, 1, True).data
+        int64_t n_rows = len(label_sets[0]) - 1
         int64_t n_nodes = last_node - first_node
         int64_t row, i, j, n, node, turn, place
-        bint weighted = weights.shape[0] > 0
-        bint keep_weights = pair_weight.shape[0] > 0
+        bint weighted = weights is not NULL
+        bint keep_weights = pair_weight is not NULL
     with nogil:
         # First the numbers of rows and pairs of each node, then the rows and pairs.
         for turn in range(2):
@@ -258,8 +297,8 @@ def level_targets(
                 n = indptr[row + 1] - i
                 if n:
                     n = children_of_row(
-                        &labels[i], &weights[i] if weighted else NULL, n, &children_of[0],
-                        &children[0], &sums[0])
+                        &labels[i], &weights[i] if weighted else NULL, n, children_of,
+                        children, sums)
                 i = 0
                 while i < n:
                     node = parent[children[i]] - first_node
@@ -276,7 +315,7 @@ def level_targets(
                                 pair_weight[place] = sums[i]
                         counts[n_nodes + 1 + node] += 1
                         i += 1
-                if extra_start.shape[0]:
+                if extra_start is not NULL:
                     for j in range(extra_start[row], extra_start[row + 1]):
                         node = extra[j] - first_node
                         if turn:
@@ -347,7 +386,7 @@ cdef inline int64_t write_chunk(
 
 
 def train_nodes(
-    rows, targets, tasks, int64_t first_task, rates, old, float[::1] intercept, work, out,
+    rows, targets, tasks, int64_t first_task, rates, old, intercepts, work, out,
 ):
     """Train tasks from `first_task` on, as long as there is room for what they give.
 
@@ -371,7 +410,7 @@ def train_nodes(
     old : tuple
         Weights to go on from: feature_start, entry_start (int64), features (int32), sizes,
         children (uint8), values (float32).
-    intercept : float32 array of shape (n_nodes,)
+    intercepts : float32 array of shape (n_nodes,)
         In, and out.
     work : tuple
         bits (uint64, of all features, 0), places (int32, all features), features (int32),
@@ -390,44 +429,85 @@ def train_nodes(
         Chunks written.
     """
     cdef:
-        const float[::1] data = rows[0]
-        const int32_t[::1] indices = rows[1]
-        const int64_t[::1] indptr = rows[2]
-        const float[::1] max_step = rows[3]
-        const float[::1] row_weight = rows[4]
-        const int32_t[::1] target_rows = targets[0]
-        const int64_t[::1] pair_start = targets[1]
-        const int32_t[::1] pairs = targets[2]
-        const float[::1] pair_weight = targets[3]
-        const int32_t[::1] picks = targets[4]
-        const int64_t[:, ::1] table = tasks
-        const double[:, ::1] steps = rates[3]
+        const float* data = <const float*>take(
+            rows[0], b"data", FLOAT32, 1, False).data
+        const int32_t* indices = <const int32_t*>take(
+            rows[1], b"indices", INT32, 1, False).data
+        const int64_t* indptr = <const int64_t*>take(
+            rows[2], b"indptr", INT64, 1, False).data
+        const float* max_step = <const float*>take(
+            rows[3], b"max_step", FLOAT32, 1, False).data
+        const float* row_weight = <const float*>take(
+            rows[4], b"row_weight", FLOAT32, 1, False).data
+        const int32_t* target_rows = <const int32_t*>take(
+            targets[0], b"target_rows", INT32, 1, False).data
+        const int64_t* pair_start = <const int64_t*>take(
+            targets[1], b"pair_start", INT64, 1, False).data
+        const int32_t* pairs = <const int32_t*>take(
+            targets[2], b"pairs", INT32, 1, False).data
+        const float* pair_weight = <const float*>take(
+            targets[3], b"pair_weight", FLOAT32, 1, False).data
+        const int32_t* picks = <const int32_t*>take(
+            targets[4], b"picks", INT32, 1, False).data
+        const int64_t* table = <const int64_t*>take(
+            tasks, b"table", INT64, 2, False).data
+        const double* steps = <const double*>take(
+            rates[3], b"steps", FLOAT64, 2, False).data
+        float* intercept = <float*>take(
+            intercepts, b"intercepts", FLOAT32, 1, True).data
         float smallest = rates[6]
-        const int64_t[::1] old_features = old[0]
-        const int64_t[::1] old_entries = old[1]
-        const int32_t[::1] old_feature = old[2]
-        const uint8_t[::1] old_sizes = old[3]
-        const uint8_t[::1] old_children = old[4]
-        const float[::1] old_values = old[5]
-        uint64_t[::1] bits = work[0]
-        int32_t[::1] places = work[1]
-        int32_t[::1] features = work[2]
-        float[::1] weights = work[3]
-        float[::1] own_data = work[4]
-        int32_t[::1] own_indices = work[5]
-        int64_t[::1] own_indptr = work[6]
-        int32_t[::1] order = work[7]
-        float[::1] buffers = work[8]
-        double[::1] loss = work[9]
-        int32_t[::1] out_features = out[0]
-        uint8_t[::1] out_sizes = out[1]
-        uint8_t[::1] out_children = out[2]
-        float[::1] out_values = out[3]
-        int64_t[:, ::1] out_counts = out[4]
-        double[:, ::1] losses = out[5]
-        double[::1] checksum = out[6]
-        int64_t width = buffers.shape[0] // 5
-        int64_t n_words = bits.shape[0]
+        const int64_t* old_features = <const int64_t*>take(
+            old[0], b"old_features", INT64, 1, False).data
+        const int64_t* old_entries = <const int64_t*>take(
+            old[1], b"old_entries", INT64, 1, False).data
+        const int32_t* old_feature = <const int32_t*>take(
+            old[2], b"old_feature", INT32, 1, False).data
+        const uint8_t* old_sizes = <const uint8_t*>take(
+            old[3], b"old_sizes", UINT8, 1, False).data
+        const uint8_t* old_children = <const uint8_t*>take(
+            old[4], b"old_children", UINT8, 1, False).data
+        const float* old_values = <const float*>take(
+            old[5], b"old_values", FLOAT32, 1, False).data
+        uint64_t* bits = <uint64_t*>take(
+            work[0], b"bits", UINT64, 1, True).data
+        int32_t* places = <int32_t*>take(
+            work[1], b"places", INT32, 1, True).data
+        int32_t* features = <int32_t*>take(
+            work[2], b"features", INT32, 1, True).data
+        float* weights = <float*>take(
+            work[3], b"weights", FLOAT32, 1, True).data
+        float* own_data = <float*>take(
+            work[4], b"own_data", FLOAT32, 1, True).data
+        int32_t* own_indices = <int32_t*>take(
+            work[5], b"own_indices", INT32, 1, True).data
+        int64_t* own_indptr = <int64_t*>take(
+            work[6], b"own_indptr", INT64, 1, True).data
+        int32_t* order = <int32_t*>take(
+            work[7], b"order", INT32, 1, True).data
+        float* buffers = <float*>take(
+            work[8], b"buffers", FLOAT32, 1, True).data
+        double* loss = <double*>take(
+            work[9], b"loss", FLOAT64, 1, True).data
+        int32_t* out_features = <int32_t*>take(
+            out[0], b"out_features", INT32, 1, True).data
+        uint8_t* out_sizes = <uint8_t*>take(
+            out[1], b"out_sizes", UINT8, 1, True).data
+        uint8_t* out_children = <uint8_t*>take(
+            out[2], b"out_children", UINT8, 1, True).data
+        float* out_values = <float*>take(
+            out[3], b"out_values", FLOAT32, 1, True).data
+        int64_t* out_counts = <int64_t*>take(
+            out[4], b"out_counts", INT64, 2, True).data
+        double* losses = <double*>take(
+            out[5], b"losses", FLOAT64, 2, True).data
+        double* checksum = <double*>take(
+            out[6], b"checksum", FLOAT64, 1, True).data
+        int64_t width = len(work[8]) // 5
+        int64_t n_words = len(work[0])
+        int64_t n_tasks = len(tasks)
+        int64_t room_features = len(out[0])
+        int64_t room_values = len(out[3])
+        const int64_t* t
         int64_t task, first_row, last_row, chunk, i, j, k, e, n, row, n_children
         int64_t used_features = 0, used_entries = 0, n_chunks = 0, n_entries
         float* b = &buffers[4 * width]
@@ -438,54 +518,55 @@ def train_nodes(
     r.loss_code = rates[0]
     r.seed = rates[1]
     r.first_epoch = rates[2]
-    r.n_epochs = steps.shape[0]
-    r.steps = &steps[0, 0]
+    r.n_epochs = len(rates[3])
+    r.steps = steps
     r.alpha = rates[4]
     r.intercept_rate = rates[5]
-    r.max_step = &max_step[0]
-    r.row_weight = &row_weight[0] if row_weight.shape[0] else NULL
-    r.picks = &picks[0] if picks.shape[0] else NULL
-    r.n_all_rows = indptr.shape[0] - 1
-    p.weights = &weights[0]
+    r.max_step = max_step
+    r.row_weight = row_weight
+    r.picks = picks
+    r.n_all_rows = len(rows[2]) - 1
+    p.weights = weights
     p.intercept = b
-    p.pairs = &pairs[0]
-    p.pair_weight = &pair_weight[0] if pair_weight.shape[0] else NULL
+    p.pairs = pairs
+    p.pair_weight = pair_weight
     with nogil:
         task = first_task
-        while task < table.shape[0]:
-            first_row = table[task, 0]
-            last_row = table[task, 1]
-            p.first = table[task, 2]
-            p.last = table[task, 3]
-            p.node = table[task, 4]
-            r.first_child = table[task, 5]
-            whole = table[task, 7]
+        while task < n_tasks:
+            t = table + 10 * task
+            first_row = t[0]
+            last_row = t[1]
+            p.first = t[2]
+            p.last = t[3]
+            p.node = t[4]
+            r.first_child = t[5]
+            whole = t[7]
             n_children = p.last - p.first
-            n = table[task, 6] * ((n_children + _CHUNK - 1) // _CHUNK)
+            n = t[6] * ((n_children + _CHUNK - 1) // _CHUNK)
             if (
-                used_features + n > out_features.shape[0]
-                or used_entries + table[task, 6] * n_children > out_values.shape[0]
+                used_features + n > room_features
+                or used_entries + t[6] * n_children > room_values
             ):
                 break
             p.n_rows = last_row - first_row
             p.rows = &target_rows[first_row]
             p.pair_start = &pair_start[first_row]
             if whole:
-                p.n_features = table[task, 6]
+                p.n_features = t[6]
                 for i in range(p.n_features):
                     features[i] = <int32_t>i
-                p.data = &data[0]
-                p.indices = &indices[0]
-                p.indptr = &indptr[0]
+                p.data = data
+                p.indices = indices
+                p.indptr = indptr
             else:
                 for i in range(first_row, last_row):
                     row = target_rows[i]
                     for j in range(indptr[row], indptr[row + 1]):
                         bits[indices[j] >> 6] |= <uint64_t>1 << (indices[j] & 63)
-                for chunk in range(table[task, 8], table[task, 9]):
+                for chunk in range(t[8], t[9]):
                     for j in range(old_features[chunk], old_features[chunk + 1]):
                         bits[old_feature[j] >> 6] |= <uint64_t>1 << (old_feature[j] & 63)
-                p.n_features = number_features(&bits[0], n_words, &places[0], &features[0])
+                p.n_features = number_features(bits, n_words, places, features)
                 k = 0
                 own_indptr[0] = 0
                 for i in range(first_row, last_row):
@@ -495,9 +576,9 @@ def train_nodes(
                         own_data[k] = data[j]
                         k += 1
                     own_indptr[i - first_row + 1] = k
-                p.data = &own_data[0]
-                p.indices = &own_indices[0]
-                p.indptr = &own_indptr[0]
+                p.data = own_data
+                p.indices = own_indices
+                p.indptr = own_indptr
             # Whole cache lines, or powers of 2 below one.
             p.stride = 1
             while p.stride < n_children and p.stride < 16:
@@ -508,16 +589,16 @@ def train_nodes(
             memset(b, 0, width * sizeof(float))
             for k in range(p.first, p.last):
                 b[k] = intercept[r.first_child + k]
-            for chunk in range(table[task, 8], table[task, 9]):
+            for chunk in range(t[8], t[9]):
                 e = old_entries[chunk]
-                n = (chunk - table[task, 8]) * _CHUNK
+                n = (chunk - t[8]) * _CHUNK
                 for j in range(old_features[chunk], old_features[chunk + 1]):
                     i = old_feature[j] if whole else places[old_feature[j]]
                     for k in range(e, e + old_sizes[j]):
                         p.weights[i * p.stride + n + old_children[k]] = old_values[k]
                     e += old_sizes[j]
             s = <float>train_problem(
-                &p, &r, &order[0], &buffers[0], width, &loss[0], &losses[task, 0])
+                &p, &r, order, buffers, width, loss, losses + task * r.n_epochs)
             if s != 1:
                 scale(p.weights, p.n_features * p.stride, s)
             for k in range(p.first, p.last):
@@ -526,12 +607,12 @@ def train_nodes(
             k = 0
             while k < n_children:
                 n = k + _CHUNK if k + _CHUNK < n_children else n_children
-                out_counts[n_chunks, 0] = write_chunk(
-                    &p, &features[0], k, n, smallest, &out_features[used_features],
+                out_counts[2 * n_chunks] = write_chunk(
+                    &p, features, k, n, smallest, &out_features[used_features],
                     &out_sizes[used_features], &out_children[used_entries],
-                    &out_values[used_entries], &n_entries, &checksum[0])
-                out_counts[n_chunks, 1] = n_entries
-                used_features += out_counts[n_chunks, 0]
+                    &out_values[used_entries], &n_entries, checksum)
+                out_counts[2 * n_chunks + 1] = n_entries
+                used_features += out_counts[2 * n_chunks]
                 used_entries += n_entries
                 n_chunks += 1
                 k = n
@@ -554,7 +635,7 @@ def open_nodes(
         -1: none), intercept of each node (float32).
     chunks : tuple
         feature_start, entry_start (int64), features (int32), sizes, children (uint8), values
-        (float32, or float16 seen as uint16; one of two arrays, the other empty).
+        (float32, or float16 seen as uint8; one of two arrays, the other empty).
     kind : int
         Of PROBABILITY_CODES.
     requests : tuple
@@ -584,47 +665,84 @@ def open_nodes(
         What is in `above`.
     """
     cdef:
-        const float[::1] data = rows[0]
-        const int32_t[::1] indices = rows[1]
-        const int64_t[::1] indptr = rows[2]
-        const int32_t[::1] first_child = tree[0]
-        const int32_t[::1] first_chunk = tree[1]
-        const int32_t[::1] label_of = tree[2]
-        const float[::1] intercept = tree[3]
-        const int64_t[::1] feature_start = chunks[0]
-        const int64_t[::1] entry_start = chunks[1]
-        const int32_t[::1] features = chunks[2]
-        const uint8_t[::1] sizes = chunks[3]
-        const uint8_t[::1] children = chunks[4]
-        const float[::1] values = chunks[5]
-        const uint16_t[::1] halves = chunks[6]
-        const int32_t[::1] request_row = requests[0]
-        const int32_t[::1] request_node = requests[1]
-        const float[::1] request_p = requests[2]
-        const int64_t[::1] wanted_start = wanted[0]
-        const int32_t[::1] wanted_child = wanted[1]
-        float[::1] wanted_p = wanted[2]
-        float[:, ::1] node_p = best[0]
-        int32_t[:, ::1] node_number = best[1]
-        int32_t[::1] node_count = best[2]
-        float[:, ::1] label_p = best[3]
-        int32_t[:, ::1] label_number = best[4]
-        int32_t[::1] label_count = best[5]
-        const int64_t[::1] saved_start = best[6]
-        float[::1] saved = best[7]
-        const float[::1] threshold = above[0]
-        int32_t[::1] above_row = above[1]
-        int32_t[::1] above_node = above[2]
-        float[::1] above_p = above[3]
-        int32_t[::1] places = work[0]
-        int32_t[::1] starts = work[1]
-        float[::1] single = work[2]
-        float[::1] scores = work[3]
-        bint give = wanted_start.shape[0] > 0
-        bint keep = node_p.shape[0] > 0
-        int32_t n_nodes = <int32_t>node_p.shape[1]
-        int32_t n_labels = <int32_t>label_p.shape[1]
-        int64_t n_requests = request_node.shape[0]
+        const float* data = <const float*>take(
+            rows[0], b"data", FLOAT32, 1, False).data
+        const int32_t* indices = <const int32_t*>take(
+            rows[1], b"indices", INT32, 1, False).data
+        const int64_t* indptr = <const int64_t*>take(
+            rows[2], b"indptr", INT64, 1, False).data
+        const int32_t* first_child = <const int32_t*>take(
+            tree[0], b"first_child", INT32, 1, False).data
+        const int32_t* first_chunk = <const int32_t*>take(
+            tree[1], b"first_chunk", INT32, 1, False).data
+        const int32_t* label_of = <const int32_t*>take(
+            tree[2], b"label_of", INT32, 1, False).data
+        const float* intercept = <const float*>take(
+            tree[3], b"intercept", FLOAT32, 1, False).data
+        const int64_t* feature_start = <const int64_t*>take(
+            chunks[0], b"feature_start", INT64, 1, False).data
+        const int64_t* entry_start = <const int64_t*>take(
+            chunks[1], b"entry_start", INT64, 1, False).data
+        const int32_t* features = <const int32_t*>take(
+            chunks[2], b"features", INT32, 1, False).data
+        const uint8_t* sizes = <const uint8_t*>take(
+            chunks[3], b"sizes", UINT8, 1, False).data
+        const uint8_t* children = <const uint8_t*>take(
+            chunks[4], b"children", UINT8, 1, False).data
+        const float* values = <const float*>take(
+            chunks[5], b"values", FLOAT32, 1, False).data
+        const uint16_t* halves = <const uint16_t*>take(
+            chunks[6], b"halves", UINT8, 1, False).data
+        const int32_t* request_row = <const int32_t*>take(
+            requests[0], b"request_row", INT32, 1, False).data
+        const int32_t* request_node = <const int32_t*>take(
+            requests[1], b"request_node", INT32, 1, False).data
+        const float* request_p = <const float*>take(
+            requests[2], b"request_p", FLOAT32, 1, False).data
+        const int64_t* wanted_start = <const int64_t*>take(
+            wanted[0], b"wanted_start", INT64, 1, False).data
+        const int32_t* wanted_child = <const int32_t*>take(
+            wanted[1], b"wanted_child", INT32, 1, False).data
+        float* wanted_p = <float*>take(
+            wanted[2], b"wanted_p", FLOAT32, 1, True).data
+        float* node_p = <float*>take(
+            best[0], b"node_p", FLOAT32, 2, True).data
+        int32_t* node_number = <int32_t*>take(
+            best[1], b"node_number", INT32, 2, True).data
+        int32_t* node_count = <int32_t*>take(
+            best[2], b"node_count", INT32, 1, True).data
+        float* label_p = <float*>take(
+            best[3], b"label_p", FLOAT32, 2, True).data
+        int32_t* label_number = <int32_t*>take(
+            best[4], b"label_number", INT32, 2, True).data
+        int32_t* label_count = <int32_t*>take(
+            best[5], b"label_count", INT32, 1, True).data
+        const int64_t* saved_start = <const int64_t*>take(
+            best[6], b"saved_start", INT64, 1, False).data
+        float* saved = <float*>take(
+            best[7], b"saved", FLOAT32, 1, True).data
+        const float* threshold = <const float*>take(
+            above[0], b"threshold", FLOAT32, 1, False).data
+        int32_t* above_row = <int32_t*>take(
+            above[1], b"above_row", INT32, 1, True).data
+        int32_t* above_node = <int32_t*>take(
+            above[2], b"above_node", INT32, 1, True).data
+        float* above_p = <float*>take(
+            above[3], b"above_p", FLOAT32, 1, True).data
+        int32_t* places = <int32_t*>take(
+            work[0], b"places", INT32, 1, True).data
+        int32_t* starts = <int32_t*>take(
+            work[1], b"starts", INT32, 1, True).data
+        float* single = <float*>take(
+            work[2], b"single", FLOAT32, 1, True).data
+        float* scores = <float*>take(
+            work[3], b"scores", FLOAT32, 1, True).data
+        bint give = wanted_start is not NULL
+        bint keep = node_p is not NULL
+        int32_t n_nodes = best[0].shape[1]
+        int32_t n_labels = best[3].shape[1]
+        int64_t n_requests = len(requests[1])
+        int64_t room = len(above[3])
         int64_t i, j, k, last, n_children, n_at_a_time, row, start, offset, n_found = 0
         int32_t node, child, number
         float p, least
@@ -642,7 +760,7 @@ def open_nodes(
             last = i + 1
             while last < n_requests and request_node[last] == node and last < i + n_at_a_time:
                 last += 1
-            if above_p.shape[0] and n_found + (last - i) * n_children > above_p.shape[0]:
+            if room and n_found + (last - i) * n_children > room:
                 break
             for j in range(i, last):
                 z = &scores[(j - i) * n_children]
@@ -655,23 +773,23 @@ def open_nodes(
                     chunk.features = &features[feature_start[k]]
                     chunk.sizes = &sizes[feature_start[k]]
                     chunk.children = &children[entry_start[k]]
-                    if halves.shape[0]:
+                    if halves is not NULL:
                         skm_from_half(
-                            &single[0], &halves[entry_start[k]],
+                            single, &halves[entry_start[k]],
                             entry_start[k + 1] - entry_start[k])
-                        chunk.values = &single[0]
+                        chunk.values = single
                     else:
                         chunk.values = &values[entry_start[k]]
-                    enter_chunk(&chunk, &places[0], &starts[0])
+                    enter_chunk(&chunk, places, starts)
                     for j in range(i, last):
                         row = request_row[j]
                         start = indptr[row]
                         if indptr[row + 1] > start:
                             add_scores(
-                                &chunk, &places[0], &starts[0], &data[start], &indices[start],
+                                &chunk, places, starts, &data[start], &indices[start],
                                 indptr[row + 1] - start,
                                 &scores[(j - i) * n_children + offset])
-                    leave_chunk(&chunk, &places[0])
+                    leave_chunk(&chunk, places)
                 offset += _CHUNK
             for j in range(i, last):
                 z = &scores[(j - i) * n_children]
@@ -682,18 +800,20 @@ def open_nodes(
                     for k in range(wanted_start[j], wanted_start[j + 1]):
                         wanted_p[k] = p * z[wanted_child[k]]
                 elif keep:
-                    if saved_start.shape[0]:
+                    if saved_start is not NULL:
                         for k in range(n_children):
                             saved[saved_start[j] + k] = p * z[k]
                     for k in range(n_children):
                         number = label_of[child + k]
                         if number < 0:
                             keep_best(
-                                &node_p[row, 0], &node_number[row, 0], &node_count[row],
+                                node_p + row * n_nodes, node_number + row * n_nodes,
+                                &node_count[row],
                                 n_nodes, p * z[k], <int32_t>(child + k))
                         else:
                             keep_best(
-                                &label_p[row, 0], &label_number[row, 0], &label_count[row],
+                                label_p + row * n_labels, label_number + row * n_labels,
+                                &label_count[row],
                                 n_labels, p * z[k], number)
                 else:
                     least = threshold[row]

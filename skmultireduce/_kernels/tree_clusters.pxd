@@ -95,7 +95,7 @@ cdef inline void bisect(
 ) noexcept nogil:
     # Brings the n_first labels of one side to the begin. `sums` (n_features, 2) is 0 and stays.
     cdef:
-        int64_t step, i, j, n_used, n_left
+        int64_t i, j, n_used, n_left
         int32_t label
         double a, b, first_square, second_square, first_norm, second_norm
         double quality, best = -1
@@ -114,7 +114,7 @@ cdef inline void bisect(
     add_vector(x, labels[0], sums, 0, 1)
     add_vector(x, labels[1], sums, 1, 1)
     first_norm = second_norm = 1
-    for step in range(_MOST_STEPS):
+    for _ in range(_MOST_STEPS):
         for i in range(n_used):
             two_products(x, labels[i], sums, &a, &b)
             scores[i] = <float>(a / first_norm - b / second_norm)

@@ -8,6 +8,7 @@ from skmultireduce._kernels.simd cimport expit, scale, softmax
 cdef extern from "simd_tree.h" nogil:
     void skm_linear(float* z, int64_t n)
     void skm_exp_hinge(float* z, int64_t n)
+    void skm_below_one(float* z, int64_t n)
     void skm_from_half(float* out, const uint16_t* half, int64_t n)
 
 # How scores of children become probabilities.
@@ -16,6 +17,8 @@ cdef enum:
     LINEAR = 1
     EXPONENTIAL = 2
     NORMALIZED = 3
+    # To be added: divided by their sum over the children of a node.
+    DIVIDED = 4
 
 
 cdef struct Chunk:
@@ -66,15 +69,23 @@ cdef inline void to_probabilities(float* z, int64_t n, int kind) noexcept nogil:
     cdef:
         float highest
         float total
-    if kind == LOGISTIC:
+        int64_t k
+    if kind & 3 == LOGISTIC:
         expit(z, n)
-    elif kind == LINEAR:
+    elif kind & 3 == LINEAR:
         skm_linear(z, n)
-    elif kind == EXPONENTIAL:
+    elif kind & 3 == EXPONENTIAL:
         skm_exp_hinge(z, n)
     else:
         total = softmax(z, n, &highest)
         scale(z, n, 1 / total)
+    if kind & DIVIDED:
+        total = 0
+        for k in range(n):
+            total += z[k]
+        if total > 0:
+            scale(z, n, 1 / total)
+    skm_below_one(z, n)
 
 
 cdef inline bint is_worse(float p, int32_t number, float q, int32_t other) noexcept nogil:

@@ -14,7 +14,13 @@ from skmultireduce._kernels.losses cimport (
     softmax_row,
     squared_hinge_row,
 )
-from skmultireduce._kernels.simd cimport forward, scale, skm_prefetch, subtract, update
+from skmultireduce._kernels.simd cimport (
+    scale,
+    skm_forward_float_int32_t,
+    skm_prefetch,
+    skm_update_float_int32_t,
+    subtract,
+)
 
 cdef enum:
     # Visits ahead at which a row of X is fetched.
@@ -140,7 +146,7 @@ cdef inline double train_epoch(
             continue
         start = p.indptr[i]
         n = p.indptr[i + 1] - start
-        forward(
+        skm_forward_float_int32_t(
             z + p.first, p.stride, p.weights, p.stride, p.indices + start, p.data + start, n,
             <float>s, p.intercept + p.first)
         factor = weight
@@ -169,7 +175,7 @@ cdef inline double train_epoch(
             subtract(
                 p.intercept + p.first, z + p.first, p.stride,
                 <float>(step * rates.intercept_rate * factor))
-        update(
+        skm_update_float_int32_t(
             p.weights, p.stride, p.indices + start, p.data + start, n,
             <float>(step * factor / s), z + p.first, p.stride)
         if rates.alpha > 0:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -286,7 +287,7 @@ def _split(
 ) -> None:
     """Split the labels of each node into its parts, in place."""
     # A split of many parts alone, then those of its two sides, until sides are small.
-    tasks = [(low, high) for low, high in zip(parts[:-1], parts[1:], strict=True)]
+    tasks = list(pairwise(parts.tolist()))
     while tasks:
         large = [(a, b) for a, b in tasks if b - a > _PARTS_A_TASK]
         small = [(a, b) for a, b in tasks if b - a <= _PARTS_A_TASK]

@@ -56,6 +56,7 @@ class Searcher:
         self.n_rows = rows.shape[0]
         self.tree = model.tree
         self.kind = _kernel.PROBABILITY_CODES[model.probability]
+        self.kind += _kernel.DIVIDED if model.normalized else 0
         largest = [chunks for chunks in model.chunks if chunks.n_chunks]
         self.work = (
             np.zeros(model.n_features + 1, dtype=np.int32),

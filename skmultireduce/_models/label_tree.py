@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -113,7 +114,7 @@ class Chunks:
             self.sizes,
             self.children,
             np.empty(0, dtype=np.float32) if half else self.values,
-            self.values.view(np.uint16) if half else np.empty(0, dtype=np.uint16),
+            self.values.view(np.uint8) if half else np.empty(0, dtype=np.uint8),
         )
 
     def entries(self, chunk: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,12 +167,17 @@ class LabelTreeModel:
     n_features : int
     probability : {"logistic", "linear", "exponential", "softmax"}
         How scores of children become probabilities.
+    normalized : bool, default=False
+        Whether probabilities of the children of a node are divided by their sum.
     """
 
-    def __init__(self, tree: LabelTree, n_features: int, probability: str) -> None:
+    def __init__(
+        self, tree: LabelTree, n_features: int, probability: str, normalized: bool = False
+    ) -> None:
         self.tree = tree
         self.n_features = n_features
         self.probability = probability
+        self.normalized = normalized
         self.intercepts = np.zeros(tree.n_nodes, dtype=np.float32)
         n_chunks = -(-np.diff(tree.first_child) // _CHUNK)
         self.first_chunk = np.zeros(tree.n_nodes + 1, dtype=np.int32)
@@ -196,9 +202,16 @@ class LabelTreeModel:
         """Number of weights that are kept."""
         return sum(len(chunks.values) for chunks in self.chunks)
 
-    def pruned(self, min_magnitude: float, dtype: Any) -> None:
+    def prune(self, min_magnitude: float, dtype: Any) -> None:
         """Leave out smaller weights, keep the others in this type."""
         self.chunks = [chunks.pruned(min_magnitude).astype(dtype) for chunks in self.chunks]
+
+    def copy(self) -> LabelTreeModel:
+        """A model of its own: training replaces chunks and changes intercepts in place."""
+        other = copy(self)
+        other.intercepts = self.intercepts.copy()
+        other.chunks = list(self.chunks)
+        return other
 
     # ----------------------------------------------------------------- training
     def train_level(
@@ -243,7 +256,7 @@ class LabelTreeModel:
         """
         tree = self.tree
         first, last = int(tree.levels[level]), int(tree.levels[level + 1])
-        child_of = self._nodes_of_labels(level + 1)
+        child_of = self.nodes_of_labels(level + 1)
         softmax = options.loss == "softmax"
         targets = _level_targets(
             tree, first, last, label_sets, label_weight, child_of, negatives, softmax
@@ -261,7 +274,7 @@ class LabelTreeModel:
         self.chunks[level] = Chunks.joined(counts, pieces)
         return losses
 
-    def _nodes_of_labels(self, level: int) -> np.ndarray:
+    def nodes_of_labels(self, level: int) -> np.ndarray:
         """The node of a level that each label is below, or is; -1: the label is above."""
         nodes = self.tree.leaves
         first, last = self.tree.levels[level], self.tree.levels[level + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,15 +16,13 @@ from .._kernels import linear as _kernel
 from .._reductions.targets import SMOOTHNESS, Targets
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
+from .penalty import automatic_c
 from .threads import Threads
 
 __all__ = ["LinearArrays", "LinearModel", "LinearOptions", "LinearRates"]
 
-# alpha="auto" is the penalty of a C of this size, alpha = 1 / (C n) on rows of unit norm.
-_AUTO_C = {"softmax": 10.0, "sigmoid": 5.0, "squared_hinge": 0.25}
-
-# The intercept learns as the weight of a feature with this square, relative to the mean
-# squared row norm. It moves with every row; at 1 its noise costs up to 0.5 % of the best
+# The intercept learns as the weight of a feature with this square, relative to the scale of
+# the squared row norms. It moves with every row; at 1 its noise costs up to 0.5 % of the best
 # Jaccard index (measured at 1, 0.1 and 0 on text and dense sets), at 0 there is none.
 _INTERCEPT_SQUARE = 0.1
 
@@ -52,12 +50,15 @@ class LinearOptions:
         Loss of the kernels.
     alpha, eta0 : float or "auto"
         Penalty and first step.
+    alpha_scale : float, default=1.0
+        Factor of an automatic penalty.
     fit_intercept : bool
     dtype : {"float32", "float64"}
     """
 
     loss: str
     alpha: float | str = "auto"
+    alpha_scale: float = 1.0
     eta0: float | str = "auto"
     fit_intercept: bool = True
     dtype: str = "float32"
@@ -83,11 +84,11 @@ class LinearArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearRates:
-    """Penalty, first step, and the mean squared norm of the rows that they are relative to."""
+    """Penalty, first step, and the scale of the squared norms that they are relative to."""
 
     alpha: float
     eta0: float
-    mean_square: float
+    square: float
 
 
 @dataclass
@@ -249,39 +250,60 @@ class LinearModel(Model):
         total = targets.total_weight()
         used = total > 0
         share = targets.row_share
-        return {
+        measured = used & (norms > 0)
+        sums = {
+            "n_rows": rows.shape[0],
             "n_used": int(np.count_nonzero(used)),
-            "share": float(share[used].sum()),
-            "square": float((norms[used] * share[used]).sum()),
+            "share": float(share[measured].sum()),
+            "log_square": float((np.log(norms[measured]) * share[measured]).sum()),
             "total": float(total[used].sum()),
-            "curvature": float((total * norms)[used].sum()),
             "sample_weight": targets.sample_weight_sum,
         }
+        if self.options.alpha == "auto":
+            counts = rows.nonzero_counts()
+            sums |= {"n_values": int(counts.sum()), "filled": counts > 0}
+        return sums
 
     def begin(self, sums: dict[str, Any]) -> None:
         """Resolve penalty and first step."""
-        loss, alpha, eta0 = self.options.loss, self.options.alpha, self.options.eta0
-        square = sums["square"] / sums["share"] or 1.0
-        curvature = SMOOTHNESS[loss] * (sums["curvature"] / sums["n_used"])
-        if not np.isfinite(square) or not np.isfinite(curvature):
+        loss, eta0 = self.options.loss, self.options.eta0
+        # The geometric mean: neither one row nor heavy tails carry it away.
+        square = float(np.exp(sums["log_square"] / sums["share"])) if sums["share"] else 1.0
+        if not np.isfinite(square):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler or Normalizer."
             )
-        if alpha == "auto":
-            size = sums["total"] / sums["n_used"] if loss == "softmax" else 1.0
-            alpha = square * size / (_AUTO_C[loss] * sums["sample_weight"])
+        curvature = SMOOTHNESS[loss] * square * (sums["total"] / sums["n_used"])
         self.rates = LinearRates(
-            alpha=float(alpha),
-            eta0=float(eta0) if eta0 != "auto" else 1 / (curvature or 1.0),
-            mean_square=square,
+            alpha=self._penalty(sums, square),
+            eta0=float(eta0) if eta0 != "auto" else 1 / curvature,
+            square=square,
         )
+
+    def renew_penalty(self, sums: dict[str, Any]) -> None:
+        """Resolve an automatic penalty again, by the sums of more rows."""
+        self.rates = replace(self.rates, alpha=self._penalty(sums, self.rates.square))
+
+    def _penalty(self, sums: dict[str, Any], square: float) -> float:
+        loss, alpha = self.options.loss, self.options.alpha
+        if alpha != "auto":
+            return float(alpha)
+        n_features = int(np.count_nonzero(sums["filled"]))
+        c = automatic_c(
+            loss,
+            n_rows=sums["n_used"],
+            n_features=n_features,
+            share=sums["n_values"] / max(1, sums["n_rows"] * n_features),
+        )
+        size = sums["total"] / sums["n_used"] if loss == "softmax" else 1.0
+        return self.options.alpha_scale * square * size / (c * sums["sample_weight"])
 
     @property
     def _intercept_rate(self) -> float:
         if not self.options.fit_intercept:
             return 0.0
-        return _INTERCEPT_SQUARE * self.rates.mean_square
+        return _INTERCEPT_SQUARE * self.rates.square
 
     def workspace(self, rows: Rows, targets: Targets, n_threads: int) -> _Work:
         """Longest steps of the rows, buffers of the kernel, and threads."""

@@ -330,7 +330,8 @@ class EmbeddingNetwork(Model):
             "n_rows": rows.shape[0],
             "n_used": int(np.count_nonzero(used)),
             "total": float(total[used].sum()),
-            "square": float(norms.sum()),
+            "n_measured": int(np.count_nonzero(norms)),
+            "log_square": float(np.log(norms[norms > 0]).sum()),
         }
         if self.options.batch_size == "auto" and not self.options.freeze_embeddings:
             if rows.dense:
@@ -350,13 +351,13 @@ class EmbeddingNetwork(Model):
 
     def _squares(self, sums: dict[str, Any]) -> tuple[float, float]:
         """Mean squares of rows and of vectors; gives the embeddings of a new model their size."""
-        square = sums["square"] / sums["n_rows"]
+        # The geometric mean: neither one row nor heavy tails carry it away.
+        square = float(np.exp(sums["log_square"] / max(1, sums["n_measured"])))
         if not np.isfinite(square):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler, or set pooling='mean'."
             )
-        square = square or 1.0
         if "vectors" in sums:
             # Given vectors may be of any size s: steps of s^2 for them and 1 / s^2 for the
             # output give the same model as vectors of size 1.

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .._data.hashing import hash64, uniforms
+
 __all__ = [
     "draw_labels",
     "fold_numbers",
@@ -20,44 +22,6 @@ __all__ = [
 
 # Stream of the folds, which no epoch has.
 _FOLDS = -1
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix(z: np.ndarray) -> np.ndarray:
-    """Finaliser of splitmix64 (Steele, Lea and Flood 2014), in place on uint64."""
-    z ^= z >> np.uint64(30)
-    z *= np.uint64(0xBF58476D1CE4E5B9)
-    z ^= z >> np.uint64(27)
-    z *= np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return z
-
-
-def _hash(seed: int, stream: np.ndarray | int, counter: np.ndarray) -> np.ndarray:
-    """64 random bits for each (seed, stream, counter)."""
-    with np.errstate(over="ignore"):
-        key = _mix(np.atleast_1d(np.asarray(stream).astype(np.uint64) * _GOLDEN + np.uint64(seed)))
-        return _mix(counter.astype(np.uint64) * _GOLDEN + key)
-
-
-def uniforms(seed: int, epoch: np.ndarray | int, rows: np.ndarray) -> np.ndarray:
-    """Uniform numbers in [0, 1), one for each row.
-
-    Parameters
-    ----------
-    seed : int
-        In [0, 2**63).
-    epoch : int or ndarray of shape (n,)
-        Epoch, or any other stream number.
-    rows : ndarray of shape (n,)
-        Global row numbers.
-
-    Returns
-    -------
-    u : ndarray of shape (n,), float64
-    """
-    return (_hash(seed, epoch, rows) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _rows_by_size(sizes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -121,7 +85,7 @@ def draw_labels(
         # its order of labels during `size` epochs.
         turn, step = divmod(epoch, size)
         counter = rows[group, None] * np.int64(size) + np.arange(size)
-        keys = _hash(seed, np.int64(turn), counter.reshape(-1)).reshape(counter.shape)
+        keys = hash64(seed, np.int64(turn), counter.reshape(-1)).reshape(counter.shape)
         position[group] += np.argsort(keys, axis=1, kind="stable")[:, step]
     return position
 
@@ -185,6 +149,6 @@ def fold_numbers(
         return np.where(u < test_size, 0, -1)
     first_group = first_row // n_folds
     counter = np.arange(first_group * n_folds, -(-last // n_folds) * n_folds)
-    keys = _hash(seed, _FOLDS, counter).reshape(-1, n_folds)
+    keys = hash64(seed, _FOLDS, counter).reshape(-1, n_folds)
     fold = np.argsort(keys, axis=1, kind="stable").ravel()
     return fold[first_row - first_group * n_folds :][:n_rows]

@@ -33,8 +33,11 @@ class Loss:
         Key in `LOSSES`.
     smoothness : float
         Largest curvature in the scores.
-    link : {"softmax", "logistic"} or None
-        What makes probabilities of scores; None where nothing does.
+    link : {"softmax", "logistic", "linear"}
+        What makes probabilities of scores.
+    clips : bool
+        Whether it makes the same probability of different scores, so that a cutoff is
+        better on the scores.
     option : str or None
         What the estimators' parameter `loss` calls it with the one-vs-rest reductions; None
         if it is that of the softmax reductions.
@@ -42,7 +45,8 @@ class Loss:
 
     name: str
     smoothness: float
-    link: str | None
+    link: str
+    clips: bool = False
     option: str | None = None
 
     @property
@@ -57,7 +61,7 @@ LOSSES = {
     for loss in (
         Loss("softmax", smoothness=0.5, link="softmax"),
         Loss("sigmoid", smoothness=0.25, link="logistic", option="log_loss"),
-        Loss("squared_hinge", smoothness=2.0, link=None, option="squared_hinge"),
+        Loss("squared_hinge", smoothness=2.0, link="linear", clips=True, option="squared_hinge"),
     )
 }
 

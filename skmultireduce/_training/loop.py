@@ -185,6 +185,13 @@ class InMemory(Source):
         """Count the updates."""
         training.n_updates += self.targets.n_targets
 
+    def update_mean(self, training: Training) -> None:
+        """Add the parameters of this epoch to the mean."""
+        if training.plan.follows:
+            training.follow(self.targets.n_targets)
+        else:
+            training.update_mean()
+
 
 def run_epochs(training: Training, source: Source, watch: Watch) -> bool:
     """Train until the plan is done, nothing improves any more, or a callback says stop.

@@ -14,14 +14,21 @@ from .._data.rows import Rows
 from .._kernels import linear as _kernel
 from .._models.model import Model
 
-__all__ = ["LINKS", "all_scores", "positives", "top_labels"]
+__all__ = ["LINKS", "all_scores", "kept_inside", "nearest_simplex", "positives", "top_labels"]
 
 # Results of prediction are made in blocks of at most this size (and at most scikit-learn's
 # working_memory): small enough to stay in cache between the passes over them.
 _BLOCK_MIB = 8.0
 
-# What makes probabilities of a block of scores, in place.
-LINKS = {"softmax": _kernel.softmax_rows, "logistic": _kernel.expit_rows}
+
+def _half_rows(scores: np.ndarray) -> None:
+    """Turn scores into (1 + score) / 2, in place."""
+    scores += 1
+    scores /= 2
+
+
+# What makes probabilities of a block of scores, in place; what is not in [0, 1] is clipped.
+LINKS = {"softmax": _kernel.softmax_rows, "logistic": _kernel.expit_rows, "linear": _half_rows}
 
 
 def _for_blocks(
@@ -57,6 +64,13 @@ def _block_scores(model: Model, rows: Rows, block: slice) -> np.ndarray:
     return out
 
 
+def kept_inside(probabilities: np.ndarray) -> np.ndarray:
+    """Clip to what is strictly between 0 and 1, in place; float32 rounds to them."""
+    one = probabilities.dtype.type(1)
+    smallest, largest = np.finfo(probabilities.dtype).tiny, np.nextafter(one, one - one)
+    return np.clip(probabilities, smallest, largest, out=probabilities)
+
+
 def all_scores(
     model: Model, rows: Rows, *, link: str | None = None, n_threads: int = 1
 ) -> np.ndarray:
@@ -66,7 +80,7 @@ def all_scores(
     ----------
     model : Model
     rows : Rows
-    link : {"softmax", "logistic"} or None, default=None
+    link : {"softmax", "logistic", "linear"} or None, default=None
         What makes probabilities of scores; they are then strictly between 0 and 1.
     n_threads : int, default=1
 
@@ -80,19 +94,29 @@ def all_scores(
         If a score is not finite.
     """
     out = np.empty((rows.shape[0], model.n_labels), dtype=model.dtype)
-    one = out.dtype.type(1)
-    # float32 rounds to 0 and 1 what is strictly between.
-    inside = np.finfo(out.dtype).tiny, np.nextafter(one, out.dtype.type(0))
 
     def fill(block: slice) -> None:
         part = out[block]
         _fill(model, rows, block, part)
         if link is not None:
             LINKS[link](part)
-            np.clip(part, *inside, out=part)
+            kept_inside(part)
 
     _for_blocks(model, rows.shape[0], fill, n_threads, out.itemsize)
     return out
+
+
+def nearest_simplex(values: np.ndarray) -> np.ndarray:
+    """The rows of numbers >= 0 that sum to 1 which are nearest to these rows.
+
+    All that is positive loses the same, so the order stays.
+    """
+    sorted_values = -np.sort(-values, axis=1)
+    excess = np.cumsum(sorted_values, axis=1) - 1
+    counts = np.arange(1, values.shape[1] + 1)
+    kept = np.count_nonzero(sorted_values * counts > excess, axis=1)
+    lost = excess[np.arange(len(values)), kept - 1] / kept
+    return np.maximum(values - lost[:, None], 0)
 
 
 def top_labels(model: Model, rows: Rows, *, n_threads: int = 1) -> np.ndarray:

@@ -73,7 +73,10 @@ def part_of_steps(
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user chooses of the epochs; the estimators' parameters of these names."""
+    """What the user chooses of the epochs; the estimators' parameters of these names.
+
+    `follows`: whether a mean follows a stream of batches. `step_factor`: of all steps.
+    """
 
     max_iter: int
     learning_rate: str = "linear"
@@ -82,9 +85,12 @@ class Plan:
     average: bool | int = False
     tol: float | None = None
     verbose: int = 0
+    follows: bool = False
+    step_factor: float = 1.0
 
     def steps(self, eta0: float, epoch: int) -> tuple[float, float]:
         """Step sizes at the begin and the end of an epoch; see `epoch_steps`."""
+        eta0 *= self.step_factor
         return epoch_steps(self.learning_rate, eta0, epoch, self.max_iter)
 
     def visit(
@@ -109,7 +115,7 @@ class Plan:
 
     def averages(self, n_epochs: int) -> bool:
         """Whether the last of so many epochs has a part in the mean."""
-        return bool(self.average) and n_epochs >= int(self.average)
+        return self.follows or (bool(self.average) and n_epochs >= int(self.average))
 
 
 @dataclass

@@ -17,7 +17,6 @@ import numpy as np
 
 from .._data.label_sets import LabelSets
 from .._data.rows import Rows
-from .._models.model import Model
 from .._reductions.targets import Targets
 from .._sklearn import CallbackContext
 from .loop import Source, Watch
@@ -193,7 +192,7 @@ def _check_weighted(block: Block, position: Position) -> None:
 
 def first_pass(
     stream: Stream,
-    model: Model,
+    sums_of: Callable[[Rows, Targets, int], dict[str, Any]],
     make_targets: Callable[[Block, Position], Targets],
     read_weights: Callable[[np.ndarray | None], np.ndarray | None],
 ) -> tuple[Position, dict[str, Any], int]:
@@ -202,8 +201,8 @@ def first_pass(
     Parameters
     ----------
     stream : Stream
-    model : Model
-        Whose rates are to be set.
+    sums_of : callable
+        Sums over rows, given with their targets and the number of the first one.
     make_targets : callable
         Targets of a block, with the weights that a position holds.
     read_weights : callable
@@ -229,16 +228,17 @@ def first_pass(
     n_filled = n_weights = 0
     weight = 0.0
 
-    def add(block: Block) -> None:
+    def add(block: Block, first_row: int) -> None:
         _check_weighted(block, position)
         targets = make_targets(block, position)
         position.n_used += float(targets.row_share.sum())
-        for name, value in model.sums(block.rows, targets).items():
+        for name, value in sums_of(block.rows, targets, first_row).items():
             sums[name] = sums.get(name, 0) + value
 
     for block in stream.read():
         if position.n_blocks == 0:
             position.weighted = block.sample_weight is not None
+        first_row = position.n_rows
         position.n_rows += block.rows.shape[0]
         position.n_blocks += 1
         position.sizes.append(block.rows.shape[0])
@@ -250,7 +250,7 @@ def first_pass(
             n_weights += len(positive)
             weight += float(positive.sum())
         if not (later or position.weighted):
-            add(block)
+            add(block, first_row)
         del block
     if later or position.weighted:
         # The sums depend on the weights, and those on all rows.
@@ -259,8 +259,8 @@ def first_pass(
         position.mean_weight = weight / n_weights if n_weights else 1.0
         n_rows = 0
         for block in stream.read():
+            add(block, n_rows)
             n_rows += block.rows.shape[0]
-            add(block)
             del block
         _check_rows(n_rows, position)
     return position, sums, n_filled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["assign_folds"]
+__all__ = ["assign_folds", "exchange_rows"]
 
 
 def assign_folds(
@@ -63,4 +63,63 @@ def assign_folds(
                 wanted[other, fold] -= 1
                 clock += 1
                 arrival[other] = clock
+    return folds
+
+
+def exchange_rows(
+    indicator: np.ndarray, wanted: np.ndarray, folds: np.ndarray, budget: int
+) -> np.ndarray:
+    """Exchange rows of two folds while that makes the sum of squares of `wanted` smaller.
+
+    Parameters
+    ----------
+    indicator : ndarray of shape (n_rows, n_labels), bool
+    wanted : ndarray of shape (n_labels, n_folds), int64
+        How many rows of each label each fold lacks.
+    folds : ndarray of shape (n_rows,), int32
+    budget : int
+        How many rows, and labels of rows, may be looked at.
+
+    Returns
+    -------
+    folds : ndarray of shape (n_rows,), int32
+    """
+    wanted, folds = wanted.copy(), folds.copy()
+    n_rows, n_labels = indicator.shape
+    start, careful = 0, True
+
+    def exchange(label: int) -> bool:
+        nonlocal budget, start, wanted
+        most, least = np.argmin(wanted[label]), np.argmax(wanted[label])
+        if wanted[label, least] - wanted[label, most] < 2:
+            return False
+        own = 2 * (wanted[label, most] - wanted[label, least] + 1)
+        for row in np.flatnonzero(indicator[:, label] & (folds == most)):
+            for _ in range(min(n_rows, 1000)):
+                other, start = start, (start + 1) % n_rows
+                budget -= 1
+                if folds[other] != least:
+                    continue
+                budget -= np.count_nonzero(indicator[other])
+                after = wanted.copy()
+                after[indicator[row], most] += 1
+                after[indicator[row], least] -= 1
+                after[indicator[other], least] += 1
+                after[indicator[other], most] -= 1
+                change = np.sum(after**2) - np.sum(wanted**2)
+                if change < 0 and (change <= own + 4 or not careful):
+                    wanted = after
+                    folds[row], folds[other] = least, most
+                    return True
+            if budget <= 0:
+                break
+        return False
+
+    improved = True
+    while (improved or careful) and budget > 0:
+        careful = careful and improved
+        improved = False
+        for label in range(n_labels):
+            while budget > 0 and exchange(label):
+                improved = True
     return folds

@@ -1,0 +1,259 @@
+"""Vectorizers of text against scikit-learn's, and from a file to label sets against fastText.
+
+Parts: `vectorizers` (ratios of processor time, fit_transform, on cooking and on a large file
+of its texts), `one` (one text through vectorizer, model and cutoff), `fasttext` (from cooking's
+file to predicted sets; needs the package `fasttext`, here or for `--fasttext-python`), `long`
+(one text of 100 MB). Times are of the processor, of one thread, the least of the repetitions,
+and the sides take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import measure
+import numpy as np
+from sklearn.feature_extraction import text as theirs
+from sklearn.pipeline import make_pipeline
+
+from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce import text as ours
+from skmultireduce._text import analysis, counting
+from skmultireduce.datasets import read_fasttext
+from skmultireduce.metrics import precision_at_k_score
+
+MB = 1e6
+NAMES = ("HashingVectorizer", "CountVectorizer", "TfidfVectorizer")
+FEATURES = {
+    "words": {},
+    "(1, 2)-grams": {"ngram_range": (1, 2)},
+    "char_wb (3, 5)": {"analyzer": "char_wb", "ngram_range": (3, 5)},
+}
+FASTTEXT = {
+    "words": {},
+    "(1, 2)-grams": {"wordNgrams": 2},
+    "char_wb (3, 5)": {"minn": 3, "maxn": 5},
+}
+FASTTEXT_RUN = """
+import json, sys, time
+import fasttext
+train, test, parameters = json.loads(sys.argv[1])
+lines = [
+    " ".join(word for word in line.split() if not word.startswith("__label__"))
+    for line in open(test, encoding="utf8")
+]
+retries = 0
+while True:
+    begin, used = time.perf_counter(), time.process_time()
+    try:
+        model = fasttext.train_supervised(train, verbose=0, thread=1, **parameters)
+        break
+    except RuntimeError:
+        retries += 1
+        parameters["seed"] = parameters.get("seed", 0) + 1
+try:
+    # One by one: what the package gives for lists fails with NumPy 2.
+    found = [list(zip(*model.f.predict(line + "\\n", 5, 0.0, "strict"))) for line in lines]
+    labels = [pair[1][0] if pair else "" for pair in found]
+except Exception:
+    raise
+print(json.dumps({
+    "seconds": time.perf_counter() - begin, "cpu": time.process_time() - used,
+    "retries": retries, "labels": labels,
+}))
+"""
+
+
+def used(function) -> tuple[float, object]:
+    """Processor time of a call, and its result."""
+    begin = time.process_time()
+    result = function()
+    return time.process_time() - begin, result
+
+
+def equal(a, b) -> bool:
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("indptr", "indices", "data")
+    )
+
+
+def dict_seconds(vectorizer, texts) -> float:
+    """Time of the dict of the vocabulary alone."""
+    found = analysis.find_analysis(vectorizer, theirs.CountVectorizer)
+    learned, _ = counting.learn(vectorizer, found, texts, vectorizer.dtype)
+    learned.sort()
+    return min(used(learned.to_dict)[0] for _ in range(3))
+
+
+def vectorizers(texts, repeats: int, which: list[str]) -> list[dict]:
+    """Times of fit_transform of both sides, in turns."""
+    rows = []
+    size = sum(map(len, texts)) / MB
+    for features in which:
+        for name in NAMES:
+            seconds: dict = {"ours": [], "theirs": []}
+            results = {}
+            for _ in range(repeats):
+                for side, module in (("ours", ours), ("theirs", theirs)):
+                    vectorizer = getattr(module, name)(**FEATURES[features])
+                    results.pop(side, None)
+                    took, results[side] = used(lambda v=vectorizer: v.fit_transform(texts))
+                    seconds[side].append(took)
+                    terms = len(getattr(vectorizer, "vocabulary_", ()))
+                    del vectorizer
+            row = {
+                "texts (MB)": size, "features": features, "class": name, "terms": terms,
+                "entries": results["ours"].nnz, "equal": equal(results["ours"], results["theirs"]),
+                "ours (s)": min(seconds["ours"]), "scikit-learn (s)": min(seconds["theirs"]),
+            }  # fmt: skip
+            del results
+            if terms:
+                row["dict (s)"] = dict_seconds(ours.CountVectorizer(**FEATURES[features]), texts)
+            row["times"] = row["scikit-learn (s)"] / row["ours (s)"]
+            print(row, file=sys.stderr, flush=True)
+            rows.append(row)
+    return rows
+
+
+def one_text(train, repeats: int) -> dict:
+    """One text to its label set, with either vectorizer in front of the same model."""
+    pipelines = {}
+    for side, module in (("ours", ours), ("theirs", theirs)):
+        pipelines[side] = make_pipeline(
+            module.TfidfVectorizer(sublinear_tf=True),
+            ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0), random_state=0),
+        ).fit(train.data, train.target)
+    text = [train.data[7]]
+
+    def steps(pipeline):
+        return pipeline[1].predict(pipeline[0].transform(text))
+
+    found = {}
+    for name, call in {
+        "Pipeline.predict": lambda p: p.predict(text),
+        "vectorizer, then predict": steps,
+        "vectorizer": lambda p: p[0].transform(text),
+    }.items():
+        times: dict = {"ours": [], "theirs": []}
+        for _ in range(repeats):
+            for side, pipeline in pipelines.items():
+                took, _ = used(lambda p=pipeline, c=call: [c(p) for _ in range(20)])
+                times[side].append(took / 20)
+        found[name] = {side: 1e6 * min(values) for side, values in times.items()}
+    return found
+
+
+def to_sets(files, features: str, cv, min_df: int) -> dict:
+    """From the files to predicted label sets, with the time of each step."""
+    seconds = {}
+
+    def step(name, function):
+        seconds[name], result = used(function)
+        return result
+
+    train = step("read", lambda: read_fasttext(files[0]))
+    test = step("read test", lambda: read_fasttext(files[1], target_names=train.target_names))
+    vectorizer = ours.TfidfVectorizer(sublinear_tf=True, min_df=min_df, **FEATURES[features])
+    X = step("vectorize", lambda: vectorizer.fit_transform(train.data))
+    model = ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0), cv=cv, random_state=0)
+    step("fit and tune", lambda: model.fit(X, train.target))
+    X_test = step("vectorize test", lambda: vectorizer.transform(test.data))
+    step("predict", lambda: model.predict(X_test))
+    scores = model.estimator_.decision_function(X_test)
+    return {
+        "seconds": seconds, "total": sum(seconds.values()), "columns": X.shape[1],
+        "P@1": precision_at_k_score(test.target, scores, k=1),
+    }  # fmt: skip
+
+
+def fasttext_run(python: str, files, features: str, truth, seed: int) -> dict:
+    """fastText's training and prediction of the same files, in a process."""
+    parameters = {"dim": 100, "epoch": 25, "lr": 1.0, "seed": seed, **FASTTEXT[features]}
+    arguments = json.dumps([str(files[0]), str(files[1]), parameters])
+    aborted = 0
+    while True:
+        done = subprocess.run(
+            [python, "-c", FASTTEXT_RUN, arguments],
+            capture_output=True, text=True, env=measure.child_environment(1), check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            break
+        aborted += 1
+        if aborted > 5:
+            raise RuntimeError(done.stderr)
+    found = json.loads(done.stdout.splitlines()[-1])
+    hits = [
+        label.removeprefix("__label__") in truth[i] for i, label in enumerate(found.pop("labels"))
+    ]
+    return {**found, "retries": found["retries"] + aborted, "P@1": float(np.mean(hits))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=["vectorizers", "one", "fasttext", "long"])
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--size", type=float, default=100, help="MB of the large file; 0: none")
+    parser.add_argument("--features", nargs="*", default=list(FEATURES), choices=list(FEATURES))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--fasttext-python", default=sys.executable)
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    files = [args.data / f"cooking.{part}.txt" for part in ("train", "test")]
+    train = read_fasttext(files[0])
+    path = args.results / "text.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results["machine"] = measure.machine()
+    if "vectorizers" in args.parts:
+        rows = vectorizers(train.data, args.repeats, args.features)
+        if args.size:
+            # Its texts in other orders, again and again, up to that size.
+            rng = random.Random(0)
+            texts: list[str] = []
+            size = sum(map(len, train.data))
+            for _ in range(round(args.size * MB / size)):
+                texts += rng.sample(train.data, len(train.data))
+            rows += vectorizers(texts, 1, args.features)
+        kept = [
+            row for row in results.get("vectorizers", ()) if row["features"] not in args.features
+        ]
+        results["vectorizers"] = kept + rows
+    if "one" in args.parts:
+        results["one"] = one_text(train, 10 * args.repeats)
+    if "long" in args.parts:
+        text = " ".join(train.data * round(100 * MB / sum(map(len, train.data))))
+        results["long"] = {
+            features: used(lambda f=features: ours.CountVectorizer(**FEATURES[f]).fit([text]))[0]
+            for features in FEATURES
+        }
+    if "fasttext" in args.parts:
+        truth = [
+            {w.removeprefix("__label__") for w in line.split() if w.startswith("__label__")}
+            for line in files[1].read_text(encoding="utf8").splitlines()
+        ]
+        found = results.setdefault("fasttext", {})
+        for features in args.features:
+            peer = [
+                fasttext_run(args.fasttext_python, files, features, truth, seed)
+                for seed in range(min(args.repeats, 2))
+            ]
+            found[features] = {"fastText": peer}
+            print(features, peer, file=sys.stderr, flush=True)
+            for min_df in (1, 2):
+                for cv in (0.2, 5):
+                    runs = [to_sets(files, features, cv, min_df) for _ in range(args.repeats)]
+                    best = min(runs, key=lambda run: run["total"])
+                    best["times"] = min(run["cpu"] for run in peer) / best["total"]
+                    found[features][f"cv={cv}, min_df={min_df}"] = best
+                    print(features, cv, min_df, best, file=sys.stderr, flush=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Tuning: from pools of held-out scores to the cutoff, its score and its spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._data.label_sets import Target
+from .counters import InfeasibleError, MixedTypesError, Search
+from .evaluation import Cut, curve
+from .metric import Scoring
+from .score_map import ScoreMap
+from .scores import Pool
+from .search import find_among_quantiles
+from .strategies import N_QUANTILES, Chosen, Strategy
+
+__all__ = ["Tuned", "Tuning"]
+
+_N_CURVE_POINTS = 1000
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning finds.
+
+    Parameters
+    ----------
+    score_map : ScoreMap
+        From scores to what the cutoff is compared with.
+    threshold : ndarray of shape () or (n_labels,)
+        The cutoff as users see it.
+    score, stderr : float
+        Metric of the pooled rows; its standard error, NaN if the metric is not exact.
+    fold_thresholds : ndarray of shape (n_folds,) or (n_folds, n_labels)
+        Each fold's own optimum.
+    cut : Cut
+        What the cutoff does to the held-out scores.
+    silent : ndarray of shape (n_labels,), bool, or None
+        Labels that cannot reach the constraint.
+    curve : dict or None
+        Metric against cutoff.
+    dtype : dtype or None
+        Type that all scores were converted to, as they differed.
+    """
+
+    score_map: ScoreMap
+    threshold: np.ndarray
+    score: float
+    stderr: float
+    fold_thresholds: np.ndarray
+    cut: Cut
+    silent: np.ndarray | None
+    curve: dict[str, np.ndarray] | None
+    dtype: Any
+
+    @property
+    def threshold_std(self) -> np.ndarray:
+        """Spread of the folds' optima; NaN for one fold, and where a fold has none."""
+        if len(self.fold_thresholds) < 2:
+            return np.full(np.shape(self.threshold), np.nan)
+        # A label that is never predicted in a fold has no number there.
+        finite = np.where(np.isinf(self.fold_thresholds), np.nan, self.fold_thresholds)
+        return np.std(finite, axis=0, ddof=1)
+
+    def messages(self) -> dict[str, str]:
+        """What users should be warned about, by kind."""
+        found = {}
+        cut, limits = self.cut, self.score_map
+        # An edge that min_labels or max_labels put there is what the user asked for.
+        if cut.constant and not limits.limited:
+            found["edge"] = (
+                "All scores of the estimator are equal, so that every cutoff predicts everything "
+                "or nothing. Check the estimator, or its parameters."
+            )
+        elif cut.nothing and limits.min_labels == 0 and self.silent is None:
+            found["edge"] = (
+                "The best cutoff lies above all scores: no label is predicted. "
+                "Check the estimator, or whether y has any labels in the held-out rows."
+            )
+        elif cut.everything and limits.max_labels is None:
+            found["edge"] = (
+                "The best cutoff lies below all scores: every label is predicted. "
+                "Scores may not separate the labels, check the estimator."
+            )
+        if self.silent is not None and self.silent.any():
+            found["unreachable"] = (
+                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels reach "
+                "min_precision or min_recall with no cutoff on the held-out data; they are never "
+                "predicted. "
+                "`unreachable_labels_` has their numbers; lower the constraint to predict them."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a cutoff is tuned.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        Form of the cutoff.
+    scoring : Scoring
+        What is maximised.
+    n_jobs : int or None
+        Threads over pools.
+    store : bool
+        Whether the curve is wanted.
+    """
+
+    strategy: Strategy
+    scoring: Scoring
+    n_jobs: int | None = None
+    store: bool = False
+
+    def check(self) -> None:
+        """Refuse parameters that contradict each other."""
+        self.strategy.check(self.scoring)
+        if self.store and not self.strategy.single:
+            raise ValueError(
+                "store_cv_results=True needs a strategy with a single threshold, "
+                f"strategy={self.strategy.name!r} has none. Set store_cv_results=False."
+            )
+
+    def run(self, pools: Sequence[Pool], method: str, target: Target) -> Tuned:
+        """Tune.
+
+        Parameters
+        ----------
+        pools : sequence of Pool
+            A pool for each fold.
+        method : str
+            Where scores come from.
+        target : Target
+            Form of y.
+
+        Returns
+        -------
+        tuned : Tuned
+            If blocks of scores differ in their type all of them were taken as float64.
+        """
+        try:
+            return self._run(pools, method, target, None)
+        except MixedTypesError:
+            dtype = np.dtype(np.float64)
+            pools = [replace(pool, dtype=dtype) for pool in pools]
+            return self._run(pools, method, target, dtype)
+
+    def _run(self, pools: Sequence[Pool], method: str, target: Target, dtype: Any) -> Tuned:
+        search = Search(
+            pools,
+            self.strategy.maps(method),
+            self.scoring.metric,
+            self.scoring.average,
+            self.strategy.constraint,
+            self.n_jobs,
+        )
+        best = self.strategy.choose(search, self._score_pairs(search, target))
+        own = search.only(best.score_map)
+        folds = [best.threshold]
+        if len(pools) > 1:
+            folds = [self._fold(replace(own, pools=[pool]), best, target) for pool in pools]
+        return Tuned(
+            best.score_map,
+            best.threshold,
+            best.score,
+            best.cut.stderr if self.scoring.exact else float("nan"),
+            np.stack(folds),
+            best.cut,
+            best.silent,
+            self._curve(own, target) if self.store else None,
+            dtype,
+        )
+
+    def _score_pairs(
+        self, search: Search, target: Target
+    ) -> Callable[[np.ndarray, np.ndarray], float] | None:
+        if self.scoring.exact:
+            return None
+        sets = [pool.label_sets for pool in search.pools]
+        return self.scoring.on_pairs(sets, [pool.weight for pool in search.pools], target)
+
+    def _fold(self, search: Search, best: Chosen, target: Target) -> np.ndarray:
+        try:
+            return self.strategy.choose(search, self._score_pairs(search, target)).threshold
+        except InfeasibleError:
+            return np.full(np.shape(best.threshold), np.nan)
+
+    def _curve(self, search: Search, target: Target) -> dict[str, np.ndarray]:
+        score_pairs = self._score_pairs(search, target)
+        if score_pairs is None:
+            results = curve(search, _N_CURVE_POINTS)
+            thresholds = results["thresholds"]
+        else:
+            free = replace(search, constraint={})
+            _, values, scores = find_among_quantiles(free, score_pairs, N_QUANTILES)
+            kept = np.isfinite(values)
+            thresholds = np.nextafter(values[kept], values.dtype.type(-np.inf))
+            results = {"scores": scores[kept]}
+        return {**results, "thresholds": search.maps[0].readable_curve(thresholds)}

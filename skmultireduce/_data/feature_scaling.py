@@ -1,0 +1,254 @@
+"""Centring and scaling of dense features, where without them one column would be all there is.
+
+Squared norms of rows decide on automatic penalties and steps. A column of years, an offset on
+every value, or units that differ by orders of magnitude make norms that say nothing about the
+other columns: held-out Jaccard indices then fell from .66 to .39 (20 Gaussian features and a
+year), from .95 to .55 (the wine data, raw). Text and embeddings lose by scaling (.008 on
+anisotropic rows of unit norm), so it is done only where one of three thresholds is passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from .hashing import hash64
+from .notices import warn
+from .rows import Rows
+
+__all__ = [
+    "ColumnMoments",
+    "FeatureScaling",
+    "RowSample",
+    "columns_of",
+    "find_scaling",
+    "warn_of_heavy_columns",
+]
+
+# Rows that the statistics are of: their error, a 64th of a standard deviation, is far below
+# what the thresholds tell apart, and quantiles of all rows would cost more than an epoch.
+_SAMPLE_SIZE = 4096
+
+# Means and variances are of values clipped to these quantiles, so that a few rows of another
+# unit, or heavy tails, change neither.
+_TAIL = 0.01
+
+# Columns are centred if squared means hold more than this share of the mean square, ...
+_LARGEST_MEAN_SHARE = 0.9
+# ... or one column's squared mean does more than this.
+_LARGEST_COLUMN_SHARE = 0.5
+# They are scaled too if the largest variance is this many times the median one.
+_LARGEST_VARIANCE_RATIO = 25.0
+
+# Columns with a smaller share of non-zeros count as sparse: their variance says how rare they
+# are, not in which unit they come.
+_SMALLEST_FILLED_SHARE = 0.5
+
+
+# Variance over mean square of a column whose values differ by rounding in float32.
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """Rows whose numbers have the smallest hashes: the same however the rows are split.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n,), uint64
+        Hashes, ascending.
+    values : ndarray of shape (n, n_features)
+        The rows.
+    """
+
+    keys: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Rows, *, first_row: int = 0, used: np.ndarray | None = None) -> RowSample:
+        """Sample of dense rows.
+
+        Parameters
+        ----------
+        rows : Rows
+            Dense.
+        first_row : int, default=0
+            Number of the first of these rows among all rows.
+        used : ndarray of bool of shape (n_rows,), default=None
+            Rows that may be taken; all by default.
+        """
+        numbers = np.arange(rows.shape[0]) if used is None else np.flatnonzero(used)
+        keys = hash64(0, 0, numbers + first_row)
+        order = np.argsort(keys)[:_SAMPLE_SIZE]
+        values = rows.data.reshape(rows.shape)[numbers[order]]
+        return cls(keys[order], values)
+
+    def __add__(self, other: RowSample | int) -> RowSample:
+        """Sample of the rows of both."""
+        if isinstance(other, int):
+            return self
+        keys = np.concatenate([self.keys, other.keys])
+        order = np.argsort(keys)[:_SAMPLE_SIZE]
+        return RowSample(keys[order], np.concatenate([self.values, other.values])[order])
+
+    __radd__ = __add__
+
+
+@dataclass(frozen=True)
+class FeatureScaling:
+    """``(x - center) / scale`` for each feature of dense rows.
+
+    Parameters
+    ----------
+    center, scale : ndarray of shape (n_features,), float64
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+
+    def apply(self, rows: Rows) -> Rows:
+        """Dense rows with these features; a copy."""
+        values = rows.data.reshape(rows.shape)
+        out = np.empty_like(values)
+        # In float64, block by block: centres may be much larger than what is left.
+        step = max(1, 1_000_000 // max(1, rows.shape[1]))
+        for first in range(0, rows.shape[0], step):
+            block = values[first : first + step] - self.center
+            block /= self.scale
+            out[first : first + step] = block
+        return Rows(out.reshape(-1), rows.indices, rows.indptr, rows.shape)
+
+    def fold(self, coef: np.ndarray, intercepts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and intercepts that give the same scores for features as they came.
+
+        Parameters
+        ----------
+        coef : {ndarray, sparse array} of shape (n_labels, n_features)
+        intercepts : ndarray of shape (n_labels,)
+
+        Returns
+        -------
+        coef, intercepts : ndarray
+            Of the same shapes and types.
+        """
+        folded = coef * (1 / self.scale) if sp.issparse(coef) else coef / self.scale
+        offsets = intercepts - folded @ self.center
+        return folded.astype(coef.dtype), offsets.astype(intercepts.dtype)
+
+
+@dataclass(frozen=True)
+class ColumnMoments:
+    """Sums of the values and of the squares of each column of sparse rows; they add up.
+
+    Parameters
+    ----------
+    n_rows : int
+    total, square : ndarray of shape (n_features,), float64
+    """
+
+    n_rows: int
+    total: np.ndarray
+    square: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Rows) -> ColumnMoments:
+        """Moments of sparse rows."""
+        n_rows, n_features = rows.shape
+        values = rows.data.astype(np.float64)
+        total = np.bincount(rows.indices, values, minlength=n_features)
+        values *= values
+        return cls(n_rows, total, np.bincount(rows.indices, values, minlength=n_features))
+
+    def __add__(self, other: ColumnMoments | int) -> ColumnMoments:
+        """Moments of the rows of both."""
+        if isinstance(other, int):
+            return self
+        return ColumnMoments(
+            self.n_rows + other.n_rows, self.total + other.total, self.square + other.square
+        )
+
+    __radd__ = __add__
+
+
+def columns_of(rows: Rows, *, first_row: int, used: np.ndarray) -> RowSample | ColumnMoments:
+    """What the scale of the columns is judged by; see `RowSample.of`."""
+    if rows.dense:
+        return RowSample.of(rows, first_row=first_row, used=used)
+    return ColumnMoments.of(rows)
+
+
+def warn_of_heavy_columns(columns: ColumnMoments, names: np.ndarray | None) -> None:
+    """Warn if a few columns of sparse rows hold most of their squared norms.
+
+    They are not centred, which would fill them.
+    """
+    square = columns.square / columns.n_rows
+    total = square.sum()
+    means = (columns.total / columns.n_rows) ** 2
+    if not total > 0 or not np.isfinite(total) or len(square) < 2:
+        return
+    heaviest = int(square.argmax())
+    others = (total - square[heaviest]) / (len(square) - 1)
+    heavy = np.zeros(len(square), dtype=bool)
+    if square[heaviest] > _LARGEST_COLUMN_SHARE * total:
+        heavy = square > _LARGEST_VARIANCE_RATIO * max(others, np.finfo(float).tiny)
+    if not heavy.any() and means.sum() > _LARGEST_MEAN_SHARE * total:
+        heavy = means > 0.5 * means.max()
+    if not heavy.any():
+        return
+    numbers = np.flatnonzero(heavy)
+    shown = [repr(str(names[i])) if names is not None else str(i) for i in numbers[:5]]
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    warn(
+        "heavy columns",
+        f"{'Column' if len(numbers) == 1 else 'Columns'} {', '.join(shown)}{more} of X hold "
+        f"{square[heavy].sum() / total:.0%} of its mean square, so that alpha='auto' and "
+        "eta0='auto' say little about the other columns. Sparse X is not centred or scaled: "
+        "use MaxAbsScaler or StandardScaler(with_mean=False), or pass dense X, for which it is "
+        "done.",
+    )
+
+
+def find_scaling(sample: RowSample, *, center: bool) -> FeatureScaling | None:
+    """What makes the columns comparable, None if they are.
+
+    Parameters
+    ----------
+    sample : RowSample
+    center : bool
+        Whether there is an intercept to take up what is subtracted. Without, columns are
+        scaled by their root mean square instead.
+
+    Returns
+    -------
+    scaling : FeatureScaling or None
+    """
+    values = sample.values.astype(np.float64)
+    low, high = np.quantile(values, [_TAIL, 1 - _TAIL], axis=0)
+    filled = np.count_nonzero(values, axis=0) >= _SMALLEST_FILLED_SHARE * len(values)
+    np.clip(values, low, high, out=values)
+    mean, variance = values.mean(axis=0), values.var(axis=0)
+    if not center:
+        mean, variance = np.zeros_like(mean), variance + mean * mean
+    squares = mean * mean
+    total = (squares + variance).sum()
+    off_center = (
+        squares.sum() > _LARGEST_MEAN_SHARE * total
+        or squares.max() > _LARGEST_COLUMN_SHARE * total
+    )
+    # A column that is constant but for rounding has no unit.
+    scalable = filled & (variance > _ROUNDING * (squares + variance))
+    known = variance[scalable]
+    mostly_filled = filled.mean() >= _SMALLEST_FILLED_SHARE
+    uneven = bool(
+        len(known)
+        and (mostly_filled or off_center)
+        and known.max() > _LARGEST_VARIANCE_RATIO * np.median(variance[variance > 0])
+    )
+    if not (off_center or uneven):
+        return None
+    centers = np.where(filled, mean, 0.0)
+    scale = np.where(scalable & uneven, np.sqrt(variance), 1.0)
+    return FeatureScaling(centers, scale)
