@@ -230,7 +230,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
 
     def _options(self) -> LinearOptions:
         return LinearOptions(
-            loss=self._kernel_loss,
+            loss=self._loss.name,
             alpha=self.alpha,
             alpha_scale=self.alpha_scale,
             eta0=self.eta0,

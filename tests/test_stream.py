@@ -24,7 +24,7 @@ from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 from skmultireduce._models.linear import LinearModel
 from skmultireduce._models.network import EmbeddingNetwork
 from skmultireduce._reductions.candidates import find_candidates
-from skmultireduce._reductions.targets import REDUCTIONS
+from skmultireduce._reductions.table import REDUCTIONS
 from skmultireduce.datasets import FastTextBlocks
 
 X, Y = random_problem(4, n_rows=130, n_features=20, n_labels=6)
