@@ -32,6 +32,7 @@ from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, sca
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
 from ._cutoff.folds import check_prefit
 from ._cutoff.metric import Scoring
+from ._cutoff.scores import response_method_of
 from ._data.label_sets import Target
 from ._data.weights import read_class_weight
 from ._models.linear import LinearModel
@@ -442,7 +443,7 @@ the order of the partitions, so scores may differ in the last digits.
         else:
             check_prefit(self.estimator)
             fitted = [self.estimator]
-        method = self._method(*fitted)
+        method = response_method_of(self.response_method, *fitted)
         pools = [
             ClusterPool(
                 client,

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, read_labels
 from ._data.notices import warn
 from ._data.rows import Rows, read_X
@@ -58,7 +59,9 @@ _SMALLEST_SQUARE = 1e-30
 _LEAST = np.finfo(np.float32).tiny
 
 
-class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LabelTreeClassifier(
+    VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Probabilistic label tree for ten thousand to a million labels.
 
     Labels are the leaves of a tree in which those with similar rows are near each other. A
@@ -322,7 +325,7 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
     ) -> tuple[Rows, Targets]:
         loss = self._check_parameters()
-        softmax = loss.name == "softmax"
+        softmax = loss.softmax
         label_sets, target = read_labels(
             y, target=None if reset else self._target, classes=classes, allow_weights=softmax
         )
@@ -337,7 +340,7 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         targets = Targets.build(
             label_sets,
             reduction=self.reduction,
-            loss="squared_hinge" if loss.name == "squared_hinge" else "log_loss",
+            loss=loss.option or "log_loss",
             sample_weight=sample_weight,
             class_weight=None,
             dtype="float32",
@@ -422,7 +425,7 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         first = _FIRST_STEP[loss.name] / (curvature or 1.0)
         self.eta0_ = first if self.eta0 == "auto" else float(self.eta0)
         if self.alpha == "auto":
-            size = float(total[used].mean()) if loss.name == "softmax" else 1.0
+            size = float(total[used].mean()) if loss.softmax else 1.0
             self.alpha_ = square * size / (_AUTO_C[loss.name] * targets.sample_weight_sum)
         else:
             self.alpha_ = float(self.alpha)
@@ -431,10 +434,10 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         forest = []
         for number in range(self.n_trees):
             tree = self._new_tree(rows, targets, number)
-            probability = {"softmax": "softmax", "sigmoid": "logistic"}.get(loss.name, "linear")
+            probability = loss.link
             if self.node_probability == "exponential":
                 probability = "exponential"
-            normalized = self._target.kind == "multiclass" and loss.name != "softmax"
+            normalized = self._target.kind == "multiclass" and not loss.softmax
             forest.append(LabelTreeModel(tree, rows.shape[1], probability, normalized))
         self._forest = LabelForest(forest)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,21 @@ from sklearn import get_config
 from sklearn.multiclass import OneVsRestClassifier
 
 from .._data.blocks import iter_row_blocks
+from .._data.inner_fits import last_step
 from .._data.label_sets import LabelSets
 from .._data.sparse import check_sparse
 from .._kernels import cutoff as _kernels
-from .._sklearn import _num_samples, _safe_indexing
+from .._sklearn import BaseSearchCV, _num_samples, _safe_indexing
 
 __all__ = [
+    "CandidateScores",
     "DenseScores",
     "Pool",
     "ScoreBlocks",
     "array_blocks",
     "estimator_scores",
     "has_method",
+    "response_method_of",
     "row_weights",
     "score_blocks",
 ]
@@ -97,6 +101,10 @@ class DenseScores:
         """Give the number of each value's label, in a shape that broadcasts."""
         return vector
 
+    def dense(self, values: np.ndarray, rest: Any) -> np.ndarray:
+        """Array of shape (n_rows, n_labels) of given values, `rest` where there are none."""
+        return values
+
     def pairs(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and labels of the chosen values: a mask, or positions in the flat array."""
         if chosen.dtype == bool:
@@ -163,6 +171,133 @@ class DenseScores:
         """Both sides of a cut, for each label; return the number of labels of each row."""
         predicted = np.empty(self.n_rows, dtype=np.int64)
         _kernels.add_cut(self.values, value, lowest, below, highest, predicted)
+        return predicted
+
+
+class CandidateIndex:
+    """The labels of `CandidateScores`, shared by all values of the same rows.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows, n_columns), int32
+        Ascending in each row. Rows with fewer labels begin with 0 as often as need be; the
+        value there is ``-inf``.
+    n_labels : int
+        Number of labels.
+    """
+
+    def __init__(self, labels: np.ndarray, n_labels: int):
+        self.labels, self.n_labels = labels, n_labels
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Ascending number of each (row, label) pair."""
+        start = np.arange(len(self.labels), dtype=np.int64)[:, None] * self.n_labels
+        return (start + self.labels).reshape(-1)
+
+    def find(self, rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of pairs in the flat array, and whether they are there."""
+        wanted = rows * np.int64(self.n_labels) + labels
+        # The last of equal ones: those before it fill the row.
+        at = np.searchsorted(self.numbers, wanted, side="right") - 1
+        at = np.maximum(at, 0)
+        return at, self.numbers[at] == wanted
+
+    def part(self, first: int, last: int) -> CandidateIndex:
+        """Labels of the rows first:last, not copied."""
+        return CandidateIndex(self.labels[first:last], self.n_labels)
+
+
+class CandidateScores(DenseScores):
+    """Scores of some rows for some labels of each; all others are lower, and not predicted.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_columns), float32 or float64
+        C-contiguous and aligned.
+    index : CandidateIndex
+        Whose scores they are.
+    """
+
+    def __init__(self, values: np.ndarray, index: CandidateIndex):
+        super().__init__(values)
+        self.index = index
+
+    @classmethod
+    def of_rows(
+        cls, indptr: np.ndarray, labels: np.ndarray, data: np.ndarray, n_labels: int
+    ) -> CandidateScores:
+        """Scores in CSR form, labels ascending."""
+        sizes = np.diff(indptr)
+        shape = len(sizes), int(sizes.max(initial=1))
+        if np.all(sizes == shape[1]):
+            values = np.require(data.reshape(shape), requirements="CA")
+            labels = np.require(labels.reshape(shape), np.int32)
+            return cls(values, CandidateIndex(labels, n_labels))
+        values = np.full(shape, -np.inf, data.dtype)
+        columns = np.zeros(shape, np.int32)
+        filled = np.arange(shape[1]) >= shape[1] - sizes[:, None]
+        values[filled], columns[filled] = data, labels
+        return cls(values, CandidateIndex(columns, n_labels))
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels."""
+        return self.index.n_labels
+
+    def like(self, values: np.ndarray) -> CandidateScores:
+        return CandidateScores(values, self.index)
+
+    def part(self, first: int, last: int) -> CandidateScores:
+        return CandidateScores(self.values[first:last], self.index.part(first, last))
+
+    def of(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        at, there = self.index.find(rows, labels)
+        return np.where(there, self.values.reshape(-1)[at], self.dtype.type(-np.inf))
+
+    def hits(self, sets: LabelSets) -> np.ndarray:
+        at, there = self.index.find(sets.rows, sets.indices)
+        out = np.zeros(self.values.size, dtype=bool)
+        out[at[there]] = True
+        return out.reshape(self.values.shape)
+
+    def per_label(self, vector: np.ndarray) -> np.ndarray:
+        return vector[self.index.labels] if np.ndim(vector) else vector
+
+    def dense(self, values: np.ndarray, rest: Any) -> np.ndarray:
+        out = np.full((self.n_rows, self.n_labels), rest, values.dtype)
+        rows, columns = np.nonzero(self.values > -np.inf)
+        out[rows, self.index.labels[rows, columns]] = values[rows, columns]
+        return out
+
+    def pairs(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if chosen.dtype == bool:
+            rows, columns = np.nonzero(chosen)
+        else:
+            rows, columns = np.divmod(chosen, self.values.shape[1])
+        return rows, self.index.labels[rows, columns]
+
+    def count_labels(self, chosen: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        rows, labels = self.pairs(chosen)
+        return np.bincount(labels, weight[rows], minlength=self.n_labels)
+
+    def sum_labels(self, chosen: np.ndarray, vector: np.ndarray) -> np.ndarray:
+        return np.where(chosen, vector[self.index.labels], 0.0).sum(axis=1)
+
+    def add_label_bins(
+        self, weight: np.ndarray | None, first: np.ndarray, slots: np.ndarray, counts: np.ndarray
+    ) -> None:
+        _kernels.add_candidate_bins(
+            self.bits(), self.index.labels, _weight(weight), first, slots, counts
+        )
+
+    def add_cut(
+        self, value: np.ndarray, lowest: np.ndarray, below: np.ndarray, highest: np.ndarray
+    ) -> np.ndarray:
+        predicted = np.empty(self.n_rows, dtype=np.int64)
+        _kernels.add_candidate_cut(
+            self.values, self.index.labels, value, lowest, below, highest, predicted
+        )
         return predicted
 
 
@@ -258,6 +393,43 @@ def has_method(estimator: Any, name: str) -> bool:
     one_vs_rest = isinstance(estimator, OneVsRestClassifier)
     parts = getattr(estimator, "estimators_", ()) if one_vs_rest else ()
     return hasattr(estimator, name) and all(hasattr(part, name) for part in parts)
+
+
+def _cut_scores(estimator: Any) -> bool:
+    """Whether a model of this package clips its probabilities, in pipelines and searches too."""
+    last = last_step(estimator)[1]
+    if isinstance(last, BaseSearchCV):
+        return _cut_scores(getattr(last, "best_estimator_", last.estimator))
+    return getattr(last, "_cut_scores", False)
+
+
+def response_method_of(response_method: str, *estimators: Any) -> str:
+    """Name of the method that the scores of estimators come from.
+
+    Parameters
+    ----------
+    response_method : {"auto", "predict_proba", "decision_function"}
+        ``"auto"``: the first of the others that all estimators have; in reverse order for
+        the squared hinge, whose probabilities are clipped scores.
+    *estimators : estimators
+
+    Raises
+    ------
+    AttributeError
+        If there is none.
+    """
+    names = [response_method]
+    if response_method == "auto":
+        names = ["predict_proba", "decision_function"]
+        if any(_cut_scores(estimator) for estimator in estimators):
+            names.reverse()
+    for name in names:
+        if all(has_method(estimator, name) for estimator in estimators):
+            return name
+    raise AttributeError(
+        f"{type(estimators[0]).__name__} has none of {', '.join(names)}. Choose another "
+        "response_method or estimator."
+    )
 
 
 def estimator_scores(
