@@ -60,6 +60,14 @@ _SMALLEST_SQUARE = 1e-30
 _LEAST = np.finfo(np.float32).tiny
 
 
+def _no_stream(estimator: Any) -> bool:
+    raise AttributeError(
+        "LabelTreeClassifier has no fit_stream: labels are clustered by all rows, and nodes train "
+        "on theirs in each epoch. Use fit on a sparse X, which may be memory-mapped, or "
+        "partial_fit on blocks of rows, the first of which should have most of the labels."
+    )
+
+
 class LabelTreeClassifier(
     VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
 ):
