@@ -112,8 +112,8 @@ class MultiLabelMLPClassifier(
         Type of parameters and computations.
     n_jobs : int or None, default=None
         Threads of training (at most one for each 96 labels) and of predictions; BLAS is
-        held to one thread each. None: 1, -1: all. The result does not depend on it, to the
-        bit.
+        held to one thread each. None: 1, -1: all; at most one for each usable core. The result
+        does not depend on it, to the bit.
     random_state : int, RandomState instance or None, default=None
         Seed of initial values, draws, orders and dropout.
     verbose : int, default=0

@@ -93,8 +93,9 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     -------
     onnx_model : onnx.ModelProto
         With two outputs: the labels of `predict` (int64 of shape (n_samples, n_labels); the
-        classes for 1-D y) and the probabilities, or the scores of a model that has no
-        probabilities, as float32 of shape (n_samples, n_labels).
+        classes for 1-D y) and the probabilities, or the scores of a model with
+        ``loss="squared_hinge"``, which its cutoffs are compared with, as float32 of shape
+        (n_samples, n_labels).
 
     Raises
     ------

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, read_labels
 from ._data.notices import warn
 from ._data.rows import Rows, read_X
@@ -58,7 +59,9 @@ _SMALLEST_SQUARE = 1e-30
 _LEAST = np.finfo(np.float32).tiny
 
 
-class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LabelTreeClassifier(
+    VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Probabilistic label tree for ten thousand to a million labels.
 
     Labels are the leaves of a tree in which those with similar rows are near each other. A

@@ -58,7 +58,7 @@ class Problem:
         X = self.X if X is None else X
         dtype, n_labels, targets = self.dtype, self.n_labels, self.targets
         b = np.pad(self.b, (0, padding))
-        n_blocks = -(-n_labels // mlp.LABEL_BLOCK)
+        n_blocks = len(kernel.label_bounds(n_labels)) - 1
         loss = np.zeros(-(-n_labels // LABEL_GROUP))
         parts = []
         for first, last in panels or [(0, n_labels)]:
@@ -155,12 +155,11 @@ def test_a_penalty_that_shrinks_weights_by_magnitudes(reduction, loss):
 def test_threads_and_panels_change_no_bit(reduction, loss, own_products):
     problem = Problem(reduction, loss, dtype=np.float32, n_labels=500, weights=True)
     whole = problem.run(own_products=own_products)
-    bounds = np.zeros(7, np.int64)
-    kernel.label_bounds(500, bounds)
+    bounds = kernel.label_bounds(500)
     if problem.targets.softmax:
         others = [problem.run(n_threads=n, size=64, own_products=own_products) for n in (2, 3, 7)]
     else:
-        panels = [(0, int(bounds[2])), (int(bounds[2]), int(bounds[3])), (int(bounds[3]), 500)]
+        panels = [(0, bounds[2]), (bounds[2], bounds[3]), (bounds[3], 500)]
         others = [problem.run(panels=panels, own_products=own_products)]
     for other in others:
         for a, b in zip(whole, other, strict=True):

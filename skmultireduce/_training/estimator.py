@@ -28,6 +28,7 @@ from .._data.feature_scaling import (
     find_scaling,
     warn_of_heavy_columns,
 )
+from .._data.label_names import NamedLabels, with_names
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
 from .._data.notices import warn
@@ -57,7 +58,17 @@ def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
         )
 
 
-class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+def _n_classes(classes: Any) -> int:
+    """Number of classes, or of labels where each has the classes 0 and 1, as in `classes_`."""
+    classes = np.asarray(classes)
+    if classes.ndim == 2 and np.array_equal(classes, np.tile([0, 1], (len(classes), 1))):
+        return len(classes)
+    return len(np.unique(classes))
+
+
+class BaseSGDMultiLabel(
+    VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Doors of the SGD estimators to training and predictions; not for direct use."""
 
     _parameter_constraints: dict = {
@@ -265,7 +276,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             As in `fit`, with the same columns in each call; labels may be without rows.
         classes : array-like of shape (n_classes,), default=None
             All classes, in the first call with 1-D y. For multi-label y the columns say
-            it; if given, there must be one for each.
+            it; if given, there must be one for each, or the classes 0 and 1 for each, as in
+            `classes_` and in scikit-learn's multi-output classifiers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, relative to those of all calls; 1 where there are none.
 
@@ -332,8 +344,10 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         **Resumption.** With ``warm_start=True``, a run that a callback stopped, or that an
         error of the reader or Ctrl-C ended, goes on after the last complete block, and
         ends with the same bits. So does a pickle that a callback wrote at the end of a
-        block or an epoch. Blocks must be the same again, and so must the parameters that
-        are read when a run begins: reduction, loss, weights of labels, rates and patience.
+        block or an epoch. Blocks must be the same again: names of the labels, number of rows
+        and a checksum of each are kept, and a run does not train on one that differs. So must
+        the parameters that are read when a run begins: reduction, loss, weights of labels,
+        rates and patience.
 
         Parameters
         ----------
@@ -357,11 +371,11 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         Raises
         ------
         ValueError
-            If `blocks` can be read just once, has no block, or gives other rows in a later
-            pass; with the number of the block, if its X or y are not as in `fit`, or have
-            other features or labels than the first block; if ``early_stopping=True``
-            without `X_val` and `y_val`; if a parameter has changed that an unfinished run
-            has read.
+            If `blocks` can be read just once, has no block, or gives other rows, labels or
+            values in a later pass; with the number of the block, if its X or y are not as in
+            `fit`, or have other features or labels than the first block; if
+            ``early_stopping=True`` without `X_val` and `y_val`; if a parameter has changed that
+            an unfinished run has read.
 
         See Also
         --------
@@ -398,6 +412,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         if self._training.position is None:
             self._go_on()
             sums = self._first_pass(stream)
+            if self._target.names is None and hasattr(blocks, "target_names"):
+                self._target = with_names(self._target, blocks.target_names)
             if self._set_scaling(sums):
                 sums = self._first_pass(stream)
             self._set_rates(sums)
@@ -424,10 +440,9 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             classes=classes,
             allow_weights=self._form.softmax,
         )
-        if classes is not None and len(np.unique(np.asarray(classes))) != target.n_labels:
+        if classes is not None and _n_classes(classes) != target.n_labels:
             raise ValueError(
-                f"classes has {len(np.unique(np.asarray(classes)))} entries, but y has "
-                f"{target.n_labels} labels."
+                f"classes has {_n_classes(classes)} entries, but y has {target.n_labels} labels."
             )
         if self.label_sampling == "cycle" and label_sets.values is not None:
             raise ValueError(
@@ -566,6 +581,19 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         bare = cls(**{name: state[name] for name in cls._get_param_names()})
         return training_of(state, bare._options(), bare._plan())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        training = self._training
+        if training is None or not training.has_learned:
+            return
+        try:
+            training.check(self.n_features_in_, self._target.n_labels)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The state of this {type(self).__name__} is damaged: {error}. Nothing can be "
+                "computed with it; load an intact copy, or fit the estimator again."
+            ) from error
+
     # ------------------------------------------------------------------- targets
     def _build_targets(
         self,
@@ -668,6 +696,9 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
     def _follow(self, rows: Rows, targets: Targets, first: bool) -> None:
         """Let the penalty, and a mean, follow the rows of a stream of batches."""
         training = self._training
+        if training.n_averaged:
+            # Of epochs, by an earlier `average`.
+            training.drop_mean()
         if not first:
             training.begin_following()
         arrivals = training.arrivals
@@ -705,7 +736,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         objective = self.early_stopping, self.reduction, self.loss
         try:
             self._training.begin_run(objective, self.n_iter_no_change, self.early_stopping)
-            return run_epochs(self._training, source, watch)
+            with self._training.model.naming_memory():
+                return run_epochs(self._training, source, watch)
         except BaseException:
             # An epoch that was interrupted leaves weights that fit to no counter.
             if not source.resumes:
