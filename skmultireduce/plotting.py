@@ -12,7 +12,7 @@ from ._cutoff.counters import Search
 from ._cutoff.evaluation import curve, evaluate
 from ._cutoff.metric import AVERAGES, METRICS
 from ._cutoff.rule import CutRule, rule_of
-from ._cutoff.scores import Pool, score_blocks
+from ._cutoff.scores import Pool, Source
 from ._cutoff.search import find
 from ._data.blocks import indexable_rows
 from ._data.label_sets import read_labels
@@ -207,7 +207,7 @@ class ThresholdCurveDisplay:
             if method == "auto":
                 has_proba = hasattr(estimator, "predict_proba")
                 method = "predict_proba" if has_proba else "decision_function"
-            blocks = score_blocks(estimator, X, None, method, label_sets.n_labels)
+            blocks = Source(method, label_sets.n_labels).blocks(estimator, X)
             name = name or type(estimator).__name__
             display = cls._build(Pool(blocks, label_sets, weight), metric, average, name)
         else:
