@@ -18,7 +18,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
 
 from ._cutoff.rule import rule_of
-from ._reductions.targets import ONE_VS_REST, REDUCTIONS
+from ._cutoff.scores import response_method_of
+from ._reductions.table import ONE_VS_REST, REDUCTIONS
 from ._sklearn import ProgressBar
 from .datasets import load_python_imports, read_fasttext
 from .linear import MultiLabelSGDClassifier
@@ -124,16 +125,17 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{kind} {cutoff:.4g}, micro Jaccard over the folds {model.best_score_:.3f}")
 
     fitted = model.estimator_
-    proba = hasattr(fitted, "predict_proba")
+    method = response_method_of("auto", fitted)
     begin = time.perf_counter()
     predicted = model.predict(X_test)
     print(f"predict   {time.perf_counter() - begin:.2f} s")
-    scores = fitted.predict_proba(X_test) if proba else fitted.decision_function(X_test)
+    scores = getattr(fitted, method)(X_test)
 
     print(f"\n{'Jaccard index on test rows':<28}{'micro':>9}{'samples':>9}{'macro':>9}")
     print(report("tuned cutoff", test.target, predicted))
-    untuned = (scores > (0.5 if proba else 0)).astype(np.int8)
-    print(report(f"cutoff {0.5 if proba else 0}", test.target, untuned))
+    untuned_cutoff = 0.5 if method == "predict_proba" else 0
+    untuned = (scores > untuned_cutoff).astype(np.int8)
+    print(report(f"cutoff {untuned_cutoff}", test.target, untuned))
     p_at_1 = precision_at_k_score(test.target, scores, k=1)
     k = min(5, scores.shape[1])
     r_at_k = recall_at_k_score(test.target, scores, k=k, average="micro")

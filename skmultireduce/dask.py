@@ -443,8 +443,7 @@ the order of the partitions, so scores may differ in the last digits.
         else:
             check_prefit(self.estimator)
             fitted = [self.estimator]
-        source = self._source(self._target, *fitted)
-        self._check_candidates(source)
+        source = self._source(self._target.n_labels, *fitted)
         pools = [
             ClusterPool(
                 client,

@@ -99,8 +99,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         Type of weights and computations.
     n_jobs : int or None, default=None
         Threads of the one-vs-rest reductions' training (each takes a block of labels) and
-        of predictions; softmax training uses one. None: 1, -1: all. The result does not
-        depend on it, to the bit.
+        of predictions; softmax training uses one. None: 1, -1: all; at most one for each
+        usable core. The result does not depend on it, to the bit.
     random_state : int, RandomState instance or None, default=None
         Seed of draws and orders.
     verbose : int, default=0
@@ -230,7 +230,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
 
     def _options(self) -> LinearOptions:
         return LinearOptions(
-            loss=self._kernel_loss,
+            loss=self._loss.name,
             alpha=self.alpha,
             alpha_scale=self.alpha_scale,
             eta0=self.eta0,

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.rule import rule_of
-from ._reductions.targets import ONE_VS_REST
+from ._reductions.table import BY_NAME, loss_of
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 
@@ -93,8 +93,9 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     -------
     onnx_model : onnx.ModelProto
         With two outputs: the labels of `predict` (int64 of shape (n_samples, n_labels); the
-        classes for 1-D y) and the probabilities, or the scores of a model that has no
-        probabilities, as float32 of shape (n_samples, n_labels).
+        classes for 1-D y) and the probabilities, or the scores of a model with
+        ``loss="squared_hinge"``, which its cutoffs are compared with, as float32 of shape
+        (n_samples, n_labels).
 
     Raises
     ------
@@ -171,9 +172,9 @@ def _convert_linear(scope: Any, operator: Any, container: Any) -> None:
         op_version=opset,
     )
     values = scores
-    one_vs_rest = model.reduction in ONE_VS_REST
+    one_vs_rest = not BY_NAME[model.reduction].softmax
     multilabel = model.classes_.ndim == 2
-    if model.loss == "log_loss":
+    if not loss_of(model.reduction, model.loss).clips:
         if not one_vs_rest:
             values = ops.OnnxSoftmax(scores, axis=1, op_version=opset)
         else:

@@ -203,11 +203,8 @@ class ThresholdCurveDisplay:
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
         found = rule_of(estimator, X)
         if found is None:
-            method = response_method
-            if method == "auto":
-                has_proba = hasattr(estimator, "predict_proba")
-                method = "predict_proba" if has_proba else "decision_function"
-            blocks = Source(method, label_sets.n_labels).blocks(estimator, X)
+            source = Source.of(response_method, label_sets.n_labels, estimator)
+            blocks = source.blocks(estimator, X)
             name = name or type(estimator).__name__
             display = cls._build(Pool(blocks, label_sets, weight), metric, average, name)
         else:

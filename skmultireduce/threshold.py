@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
@@ -23,6 +25,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from ._cutoff.folds import (
+    FoldFit,
     check_prefit,
     fit_fold,
     fit_folds,
@@ -30,6 +33,7 @@ from ._cutoff.folds import (
     splitter_of,
 )
 from ._cutoff.metric import Scoring
+from ._cutoff.model_search import Candidates, Trial, search_models
 from ._cutoff.rule import CutRule
 from ._cutoff.score_map import ScoreMap
 from ._cutoff.scores import Pool, Source, has_method, predict_scores
@@ -37,6 +41,7 @@ from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
 from ._data.inner_fits import indicator, last_step
+from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, Target, read_labels
 from ._data.notices import pass_on, warn
 from ._data.score_matrix import check_request, score_matrix
@@ -114,7 +119,12 @@ def _target_of(estimator: Any, X: Any) -> Target:
 
 
 class _BaseThreshold(
-    VersionedState, CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+    VersionedState,
+    NamedLabels,
+    CallbackSupportMixin,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_rule``."""
 
@@ -135,42 +145,31 @@ class _BaseThreshold(
         "max_labels": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def _source(self, target: Target, *estimators: Any) -> Source:
-        """The first method that all of the estimators have."""
-        names = (
-            ("predict_proba", "decision_function", "predict_scores")
-            if self.response_method == "auto"
-            else (self.response_method,)
+    def _source(self, n_labels: int, *estimators: Any) -> Source:
+        """Where the scores of all of the estimators come from."""
+        source = Source.of(
+            self.response_method, n_labels, *estimators, n_candidates=self.n_candidates
         )
-        for name in names:
-            if all(has_method(estimator, name) for estimator in estimators):
-                # `predict_scores` has the values of `predict_proba`, if that exists.
-                proba = all(has_method(estimator, "predict_proba") for estimator in estimators)
-                return Source(
-                    name,
-                    target.n_labels,
-                    self.n_candidates,
-                    probability=proba and name != "decision_function",
-                )
-        raise AttributeError(
-            f"{type(self.estimator).__name__} has none of {', '.join(names)}. Choose another "
-            "response_method or estimator."
-        )
-
-    def _check_candidates(self, source: Source) -> None:
-        if source.sparse and min(self.min_labels, source.n_labels) > self.n_candidates:
+        if source.sparse and min(self.min_labels, n_labels) > self.n_candidates:
             raise ValueError(
                 f"min_labels={self.min_labels} is larger than n_candidates={self.n_candidates}, "
                 "the labels of a row that have scores. Raise n_candidates."
             )
+        return source
 
     def _copy_attributes(self) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
+        self._share_label_names()
 
     def _works_without_fit(self) -> bool:
         return False
+
+    def _label_target(self) -> Target:
+        if self._works_without_fit() and "_target" in vars(self):
+            return self._target  # with names that were given
+        return self._fitted_parts(None)[1]
 
     def _fitted_parts(self, X: Any) -> tuple[Any, Target, CutRule | None]:
         """Give the scoring estimator, the form of y and the rule; no rule for 1-D y."""
@@ -359,9 +358,11 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         decision values.
     response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
             default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
-        ``"predict_scores"``: the scores of the `n_candidates` best labels of each row, in a
-        sparse matrix; other labels are not predicted, whatever the cutoff. See the notes.
+        Where scores come from; ``"auto"`` takes the first that exists, in this order, but
+        decisions before probabilities for ``loss="squared_hinge"``, whose probabilities are
+        clipped scores. ``"predict_scores"``: the scores of the `n_candidates` best labels
+        of each row, in a sparse matrix; other labels are not predicted, whatever the
+        cutoff; see `ThresholdedMultiLabel`.
     n_candidates : int, default=50
         For ``response_method="predict_scores"``.
     min_labels : int, default=0
@@ -483,8 +484,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
                 "Lower min_labels or raise max_labels."
             )
-        source = replace(self._source(target, estimator), never=never)
-        self._check_candidates(source)
+        source = replace(self._source(target.n_labels, estimator), never=never)
         score_map = ScoreMap(source.probability, self.min_labels, self.max_labels)
         return CutRule(score_map, self._given_cutoff(source), source)
 
@@ -575,9 +575,11 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Without meaning for ``cv="prefit"``.
     response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
             default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
-        ``"predict_scores"``: the scores of the `n_candidates` best labels of each row, in a
-        sparse matrix; other labels are not predicted, whatever the cutoff. See the notes.
+        Where scores come from; ``"auto"`` takes the first that exists, in this order, but
+        decisions before probabilities for ``loss="squared_hinge"``, whose probabilities are
+        clipped scores. ``"predict_scores"``: the scores of the `n_candidates` best labels
+        of each row, in a sparse matrix; other labels are not predicted, whatever the
+        cutoff. See the notes.
     n_candidates : int, default=50
         For ``response_method="predict_scores"``.
     min_labels : int, default=0
@@ -606,6 +608,17 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Of the split, if `cv` is None, an int or a float.
     store_cv_results : bool, default=False
         Whether `cv_results_` is kept.
+    param_grid : dict, list of dict, iterable of dict or "auto", default=None
+        Parameters of the estimator that are tuned together with the cutoff, in one round of
+        folds: each candidate is judged by the pooled score at its own best cutoff, and the
+        best one is refitted. A dict or list of dicts as for GridSearchCV, or anything that
+        gives dicts of parameters each time it is iterated, such as a ParameterSampler; names
+        are relative to `estimator`, through a Pipeline too. ``"auto"``: factors `alpha_scale`
+        of the automatic penalty from 1/4 to 4, and on while the best is at an end, for
+        estimators of this package that have it, alone or as the last step of a Pipeline.
+    error_score : "raise" or float, default=nan
+        Score of a candidate of `param_grid` whose fit fails or that cannot satisfy the
+        constraint, with a warning; ``"raise"``: the error.
 
     Attributes
     ----------
@@ -638,6 +651,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
         ``thresholds``, ``scores``, ``precision``, ``recall`` of the pooled curve just below
         the scores of positives, at most 1000 points. Not for ``"per_label"``, where there
         is no single threshold.
+    best_params_ : dict
+        Parameters of the best candidate of `param_grid`.
+    best_index_ : int
+        Its number in `search_results_`.
+    search_results_ : dict
+        For `param_grid`, one entry a candidate, for example for a data frame: ``params`` and
+        ``param_*``, ``score`` (pooled, at the candidate's own cutoff), ``std_score`` (over the
+        folds, at that cutoff), ``rank_score``, ``threshold``, ``mean_fit_time``,
+        ``tune_time`` in seconds. `best_score_` and the rest are those of the best one.
     classes_ : ndarray of shape (n_labels, 2)
         0 and 1 for each label; the inner estimator's classes for 1-D y.
     n_features_in_, feature_names_in_
@@ -724,6 +746,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "store_cv_results": ["boolean"],
+        "param_grid": [StrOptions({"auto"}), dict, "array-like", HasMethods("__iter__"), None],
+        "error_score": [StrOptions({"raise"}), Real],
     }
 
     def __init__(
@@ -746,6 +770,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         store_cv_results: bool = False,
+        param_grid: Any = None,
+        error_score: float | str = float("nan"),
     ):
         self.estimator = estimator
         self.scoring = scoring
@@ -764,6 +790,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.store_cv_results = store_cv_results
+        self.param_grid = param_grid
+        self.error_score = error_score
 
     # --- fit ---
 
@@ -799,6 +827,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         X, y = indexable(indexable_rows(X), y)
         y = _inner_target(y, label_sets, target)
         prefit = isinstance(self.cv, str)
+        candidates = self._candidates(target, prefit)
         if target.kind == "multiclass":
             self._fit_plain(X, y, target, routed.estimator.fit)
             return self
@@ -817,21 +846,16 @@ class ThresholdedMultiLabel(_BaseThreshold):
             self._check_refit(len(splits))
 
         self._target = target
-        context = self._init_callback_context(
-            max_subtasks=0 if prefit else len(splits) + bool(self.refit)
-        )
+        n_fits = None
+        if candidates is None or candidates.given is not None:
+            n_fits = len(splits) * (1 if candidates is None else len(candidates.given))
+            n_fits = 0 if prefit else n_fits + bool(self.refit)
+        context = self._init_callback_context(max_subtasks=n_fits)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        if prefit:
-            check_prefit(self.estimator)
-            fitted, found = [self.estimator], []
-        else:
-            fitted, found = fit_folds(
-                self.estimator, X, y, splits, routed.estimator.fit, self, context, self.n_jobs
-            )
-        source = self._source(target, *fitted)
-        self._check_candidates(source)
-        pools = self._pools(fitted, source, X, splits, label_sets, routed)
-        tuned = tuning.run(pools, source, target)
+        best = self._search(
+            tuning, candidates, X, y, splits, label_sets, target, routed, context, prefit
+        )
+        found, tuned = list(best.found), best.tuned
         self._publish(tuned)
 
         train_sets = label_sets
@@ -841,12 +865,13 @@ class ThresholdedMultiLabel(_BaseThreshold):
             rows = np.arange(_num_samples(X))
             inner = context.subcontext(task_name="refit")
             self.estimator_, last = fit_fold(
-                clone(self.estimator), X, y, rows, routed.estimator.fit, self, inner
+                self._candidate(best.params), X, y, rows, routed.estimator.fit, self, inner
             )
             found.append(last)
         else:
-            self.estimator_ = fitted[0]
+            self.estimator_ = best.fitted[0]
             train_sets = label_sets.take(row_numbers(splits[0][0]))
+        source = tuned.source
         if not has_method(self.estimator_, source.method):
             raise ValueError(
                 f"The estimator that was fitted on all rows has no {source.method}, those of the "
@@ -861,9 +886,87 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     def _tuning(self) -> Tuning:
         strategy = make_strategy(self.get_params(deep=False))
-        tuning = Tuning(strategy, Scoring(self.scoring), self.n_jobs, self.store_cv_results)
+        tuning = Tuning(
+            strategy,
+            Scoring(self.scoring),
+            self.n_jobs,
+            self.store_cv_results,
+            self.param_grid is not None,
+        )
         tuning.check()
         return tuning
+
+    def _candidates(self, target: Target, prefit: bool) -> Candidates | None:
+        if self.param_grid is None:
+            return None
+        if prefit:
+            raise ValueError(
+                "param_grid needs fits, and with cv='prefit' the estimator is fitted already. "
+                "Choose another cv, or param_grid=None."
+            )
+        if target.kind == "multiclass":
+            raise ValueError(
+                "With 1-D y there is no cutoff by which param_grid could be judged. Use "
+                "GridSearchCV around the estimator, or param_grid=None."
+            )
+        return Candidates(self.param_grid, self.estimator)
+
+    def _candidate(self, params: dict[str, Any]) -> Any:
+        # Cloned again: values may be estimators.
+        return clone(self.estimator).set_params(**clone(params, safe=False))
+
+    def _search(
+        self,
+        tuning: Tuning,
+        candidates: Candidates | None,
+        X: Any,
+        y: Any,
+        splits: list,
+        label_sets: LabelSets,
+        target: Target,
+        routed: Any,
+        context: Any,
+        prefit: bool,
+    ) -> Trial:
+        """The best candidate, with its cutoff; the only one where there is no grid."""
+
+        def judged(params: dict[str, Any], fits: list[FoldFit]) -> Trial:
+            models, found = [fit.model for fit in fits], [fit.found for fit in fits]
+            seconds = [fit.seconds for fit in fits]
+            error = next((fit.error for fit in fits if fit.error is not None), None)
+            tuned, start = None, time.perf_counter()
+            if error is None:
+                try:
+                    source = self._source(target.n_labels, *models)
+                    pools = self._pools(models, source, X, splits, label_sets, routed)
+                    tuned = tuning.run(pools, source, target)
+                except Exception as reason:
+                    if candidates is None:
+                        raise
+                    error = reason
+            spent = time.perf_counter() - start
+            return Trial(params, models, found, tuned, seconds, spent, error)
+
+        if prefit:
+            check_prefit(self.estimator)
+            return judged({}, [FoldFit(self.estimator, {}, 0.0)])
+        job = X, y, splits, routed.estimator.fit, self, context, self.n_jobs
+        if candidates is None:
+            return judged({}, fit_folds([self.estimator], *job)[0])
+        # So many at once that all jobs have work: more would hold more models in memory.
+        n_at_once = -(-effective_n_jobs(self.n_jobs) // len(splits))
+
+        def attempt(batch: list[dict[str, Any]]) -> Iterator[Trial]:
+            for first in range(0, len(batch), n_at_once):
+                group = batch[first : first + n_at_once]
+                fits = fit_folds([self._candidate(params) for params in group], *job, catch=True)
+                yield from map(judged, group, fits)
+
+        best, self.search_results_, self.best_index_ = search_models(
+            candidates, attempt, self.error_score
+        )
+        self.best_params_ = best.params
+        return best
 
     def _check_refit(self, n_splits: int) -> None:
         if not self.refit and n_splits > 1:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, read_labels
 from ._data.notices import warn
 from ._data.rows import Rows, read_X
@@ -51,11 +52,16 @@ _FIRST_STEP = 2.0
 # As in MultiLabelSGDClassifier.
 _INTERCEPT_SQUARE = 0.1
 
-# Both ends of what predict_proba gives.
+# Steps and weights beyond are no numbers of float32 any more.
+_SMALLEST_SQUARE = 1e-30
+
+# The least that predict_proba gives.
 _LEAST = np.finfo(np.float32).tiny
 
 
-class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LabelTreeClassifier(
+    VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Probabilistic label tree for ten thousand to a million labels.
 
     Labels are the leaves of a tree in which those with similar rows are near each other. A
@@ -319,7 +325,7 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
     ) -> tuple[Rows, Targets]:
         loss = self._check_parameters()
-        softmax = loss.name == "softmax"
+        softmax = loss.softmax
         label_sets, target = read_labels(
             y, target=None if reset else self._target, classes=classes, allow_weights=softmax
         )
@@ -334,7 +340,7 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         targets = Targets.build(
             label_sets,
             reduction=self.reduction,
-            loss="squared_hinge" if loss.name == "squared_hinge" else "log_loss",
+            loss=loss.option or "log_loss",
             sample_weight=sample_weight,
             class_weight=None,
             dtype="float32",
@@ -410,15 +416,15 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         share = targets.row_share
         square = float((norms * share)[used].sum() / share[used].sum()) or 1.0
         curvature = loss.smoothness * float((total * norms)[used].mean())
-        if not np.isfinite(square) or not np.isfinite(curvature):
+        if not _SMALLEST_SQUARE < square < 1 / _SMALLEST_SQUARE:
             raise ValueError(
-                "The squared norms of X's rows overflow. Scale X, for example with "
-                "sklearn.preprocessing.MaxAbsScaler or Normalizer."
+                f"The mean squared norm of X's rows is {square:.3g}, too far from 1 for float32. "
+                "Scale X, for example with sklearn.preprocessing.MaxAbsScaler or Normalizer."
             )
         self._mean_square = square
         self.eta0_ = float(self.eta0) if self.eta0 != "auto" else _FIRST_STEP / (curvature or 1.0)
         if self.alpha == "auto":
-            size = float(total[used].mean()) if loss.name == "softmax" else 1.0
+            size = float(total[used].mean()) if loss.softmax else 1.0
             self.alpha_ = square * size / (_AUTO_C[loss.name] * targets.sample_weight_sum)
         else:
             self.alpha_ = float(self.alpha)
@@ -427,10 +433,10 @@ class LabelTreeClassifier(VersionedState, CallbackSupportMixin, ClassifierMixin,
         forest = []
         for number in range(self.n_trees):
             tree = self._new_tree(rows, targets, number)
-            probability = {"softmax": "softmax", "sigmoid": "logistic"}.get(loss.name, "linear")
+            probability = loss.link
             if self.node_probability == "exponential":
                 probability = "exponential"
-            normalized = self._target.kind == "multiclass" and loss.name != "softmax"
+            normalized = self._target.kind == "multiclass" and not loss.softmax
             forest.append(LabelTreeModel(tree, rows.shape[1], probability, normalized))
         self._forest = LabelForest(forest)
 

@@ -19,7 +19,7 @@ from .._data.label_sets import LabelSets
 from .._data.score_matrix import best_columns, select_scores
 from .._data.sparse import check_sparse
 from .._kernels import cutoff as _kernels
-from .._sklearn import _num_samples, _safe_indexing
+from .._sklearn import BaseSearchCV, _num_samples, _safe_indexing
 
 __all__ = [
     "CandidateScores",
@@ -31,6 +31,7 @@ __all__ = [
     "csr_blocks",
     "has_method",
     "predict_scores",
+    "response_method_of",
     "row_weights",
     "rows_of",
     "sorted_scores",
@@ -247,9 +248,8 @@ class CandidateScores(DenseScores):
         shape = len(sizes), int(sizes.max(initial=1))
         if np.all(sizes == shape[1]):
             values = np.require(data.reshape(shape), requirements="CA")
-            return cls(
-                values, CandidateIndex(np.require(labels.reshape(shape), np.int32), n_labels)
-            )
+            labels = np.require(labels.reshape(shape), np.int32)
+            return cls(values, CandidateIndex(labels, n_labels))
         values = np.full(shape, -np.inf, data.dtype)
         columns = np.zeros(shape, np.int32)
         filled = np.arange(shape[1]) >= shape[1] - sizes[:, None]
@@ -440,12 +440,13 @@ def _even_blocks(sizes: np.ndarray, itemsize: int, step: int | None) -> list[sli
         starts = range(0, len(sizes), step)
         return [slice(start, min(start + step, len(sizes))) for start in starts]
     # Few rows may be much longer than the others: they do not share a block with many.
-    out, start, widest = [], 0, 1
+    out, start, widest, stored = [], 0, 1, 0
     for row, size in enumerate(sizes.tolist()):
-        widest = max(widest, size)
-        if row > start and widest * (row + 1 - start) > most:
+        widest, stored = max(widest, size), stored + size
+        filled = widest * (row + 1 - start)
+        if row > start and (filled > most or filled > max(2 * stored, most // 8)):
             out.append(slice(start, row))
-            start, widest = row, max(1, size)
+            start, widest, stored = row, max(1, size), size
     out.append(slice(start, len(sizes)))
     return out
 
@@ -475,6 +476,44 @@ def _last_model(estimator: Any) -> Any:
             estimator = estimator.best_estimator_
         else:
             return estimator
+
+
+def _cut_scores(estimator: Any) -> bool:
+    """Whether a model of this package clips its probabilities, in pipelines and searches too."""
+    last = last_step(estimator)[1]
+    if isinstance(last, BaseSearchCV):
+        return _cut_scores(getattr(last, "best_estimator_", last.estimator))
+    return getattr(last, "_cut_scores", False)
+
+
+def response_method_of(response_method: str, *estimators: Any) -> str:
+    """Name of the method that the scores of estimators come from.
+
+    Parameters
+    ----------
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}
+        ``"auto"``: the first of the others that all estimators have; decisions before
+        probabilities for the squared hinge, whose probabilities are clipped scores.
+    *estimators : estimators
+
+    Raises
+    ------
+    AttributeError
+        If there is none.
+    """
+    names = [response_method]
+    if response_method == "auto":
+        names = ["predict_proba", "decision_function"]
+        if any(_cut_scores(estimator) for estimator in estimators):
+            names.reverse()
+        names.append("predict_scores")
+    for name in names:
+        if all(has_method(estimator, name) for estimator in estimators):
+            return name
+    raise AttributeError(
+        f"{type(estimators[0]).__name__} has none of {', '.join(names)}. Choose another "
+        "response_method or estimator."
+    )
 
 
 def predict_scores(
@@ -522,6 +561,16 @@ class Source:
     never: np.ndarray | None = None
     dtype: Any = None
     probability: bool = True
+
+    @classmethod
+    def of(
+        cls, response_method: str, n_labels: int, *estimators: Any, n_candidates: int = 50
+    ) -> Source:
+        """Source that all of the estimators have; see `response_method_of`."""
+        name = response_method_of(response_method, *estimators)
+        # `predict_scores` has the values of `predict_proba`, if that exists.
+        proba = all(has_method(estimator, "predict_proba") for estimator in estimators)
+        return cls(name, n_labels, n_candidates, probability=proba and name != "decision_function")
 
     @property
     def sparse(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._data.label_sets import Target
 from .counters import InfeasibleError, MixedTypesError, Search
-from .evaluation import Cut, curve
+from .evaluation import Cut, curve, evaluate
 from .metric import Scoring
 from .score_map import ScoreMap
 from .scores import Pool, Source
@@ -34,6 +34,9 @@ class Tuned:
         The cutoff as users see it.
     score, stderr : float
         Metric of the pooled rows; its standard error, NaN if the metric is not exact.
+    score_std : float
+        Standard deviation over the folds of their scores at the cutoff; NaN for one fold, if
+        the metric is not exact, and where it is not wanted.
     fold_thresholds : ndarray of shape (n_folds,) or (n_folds, n_labels)
         Each fold's own optimum.
     cut : Cut
@@ -50,6 +53,7 @@ class Tuned:
     threshold: np.ndarray
     score: float
     stderr: float
+    score_std: float
     fold_thresholds: np.ndarray
     cut: Cut
     silent: np.ndarray | None
@@ -122,12 +126,15 @@ class Tuning:
         Threads over pools.
     store : bool
         Whether the curve is wanted.
+    spread : bool
+        Whether the spread of the folds' scores is wanted.
     """
 
     strategy: Strategy
     scoring: Scoring
     n_jobs: int | None = None
     store: bool = False
+    spread: bool = False
 
     def check(self) -> None:
         """Refuse parameters that contradict each other."""
@@ -181,6 +188,7 @@ class Tuning:
             best.threshold,
             best.score,
             best.cut.stderr if self.scoring.exact else float("nan"),
+            self._spread(own, best),
             np.stack(folds),
             best.cut,
             best.silent,
@@ -201,6 +209,14 @@ class Tuning:
             return self.strategy.choose(search, self._score_pairs(search, target)).threshold
         except InfeasibleError:
             return np.full(np.shape(best.threshold), np.nan)
+
+    def _spread(self, search: Search, best: Chosen) -> float:
+        if not (self.spread and self.scoring.exact) or len(search.pools) < 2:
+            return float("nan")
+        # The lowest score that is predicted: the cutoff lies between two.
+        value = np.nextafter(best.cut.threshold, np.asarray(best.cut.threshold).dtype.type(np.inf))
+        scores = [evaluate(replace(search, pools=[p]), value).score for p in search.pools]
+        return float(np.std(scores, ddof=1))
 
     def _curve(self, search: Search, target: Target) -> dict[str, np.ndarray]:
         score_pairs = self._score_pairs(search, target)

@@ -14,6 +14,7 @@ import numpy as np
 __all__ = [
     "as_array",
     "as_float",
+    "column_names",
     "missing_values",
     "no_indicator",
     "only_zeros_and_ones",
@@ -63,6 +64,27 @@ def as_array(y: Any) -> np.ndarray:
         array = np.empty(len(y), dtype=object)
         array[:] = y
         return array
+
+
+def column_names(y: Any) -> np.ndarray | None:
+    """Names of the columns of a data frame, None if they are not strings, or not distinct.
+
+    Parameters
+    ----------
+    y : object
+        Frames of pandas and polars and tables of pyarrow have names.
+
+    Returns
+    -------
+    names : ndarray of shape (n_columns,), object, or None
+    """
+    names = y.column_names if _package(y) == "pyarrow" else getattr(y, "columns", None)
+    if names is None or callable(names):
+        return None
+    names = list(names)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return None
+    return np.array(names, dtype=object)
 
 
 def _package(y: Any) -> str:
