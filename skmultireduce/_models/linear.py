@@ -92,6 +92,7 @@ class LinearRates:
     alpha: float
     eta0: float
     square: float
+    intercept_square: float
 
 
 def _panel_bounds(n_labels: int, n_panels: int) -> list[int]:
@@ -265,6 +266,8 @@ class LinearModel(Model):
             "n_rows": rows.shape[0],
             "n_used": int(np.count_nonzero(used)),
             "share": float(share[measured].sum()),
+            "square": float((norms[used] * share[used]).sum()),
+            "used_share": float(share[used].sum()),
             "log_square": float((np.log(norms[measured]) * share[measured]).sum()),
             "total": float(total[used].sum()),
             "sample_weight": targets.sample_weight_sum,
@@ -279,7 +282,9 @@ class LinearModel(Model):
         loss, eta0 = self.options.loss, self.options.eta0
         # The geometric mean: neither one row nor heavy tails carry it away.
         square = float(np.exp(sums["log_square"] / sums["share"])) if sums["share"] else 1.0
-        if not np.isfinite(square):
+        # With a given step the intercept's is relative to the mean, as it always was.
+        mean = sums["square"] / sums["used_share"] or 1.0
+        if not np.isfinite(square) or not np.isfinite(mean):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler or Normalizer."
@@ -289,6 +294,7 @@ class LinearModel(Model):
             alpha=self._penalty(sums, square),
             eta0=float(eta0) if eta0 != "auto" else 1 / curvature,
             square=square,
+            intercept_square=square if eta0 == "auto" else mean,
         )
 
     def renew_penalty(self, sums: dict[str, Any]) -> None:
@@ -313,7 +319,7 @@ class LinearModel(Model):
     def _intercept_rate(self) -> float:
         if not self.options.fit_intercept:
             return 0.0
-        return _INTERCEPT_SQUARE * self.rates.square
+        return _INTERCEPT_SQUARE * self.rates.intercept_square
 
     def workspace(self, rows: Rows, targets: Targets, n_threads: int) -> _Work:
         """Longest steps of the rows, buffers of the kernel, and threads."""

@@ -372,10 +372,10 @@ class BaseSGDMultiLabel(
         ------
         ValueError
             If `blocks` can be read just once, has no block, or gives other rows, labels or
-            values in a later pass; with the number of the block, if its X or y are not as in `fit`, or have
-            other features or labels than the first block; if ``early_stopping=True``
-            without `X_val` and `y_val`; if a parameter has changed that an unfinished run
-            has read.
+            values in a later pass; with the number of the block, if its X or y are not as in
+            `fit`, or have other features or labels than the first block; if
+            ``early_stopping=True`` without `X_val` and `y_val`; if a parameter has changed that
+            an unfinished run has read.
 
         See Also
         --------
@@ -696,6 +696,9 @@ class BaseSGDMultiLabel(
     def _follow(self, rows: Rows, targets: Targets, first: bool) -> None:
         """Let the penalty, and a mean, follow the rows of a stream of batches."""
         training = self._training
+        if training.n_averaged:
+            # Of epochs, by an earlier `average`.
+            training.drop_mean()
         if not first:
             training.begin_following()
         arrivals = training.arrivals
