@@ -224,14 +224,14 @@ def _compared_with(model: Any) -> np.ndarray:
                 f"{name}={neutral!r}, or apply it to the exported scores."
             )
     scores_exported = isinstance(inner, MultiLabelSGDClassifier) and inner.loss != "log_loss"
-    if (rule.method == "predict_proba") == scores_exported:
+    if (rule.source.method == "predict_proba") == scores_exported:
         raise ValueError(
-            f"response_method={model.response_method!r} uses {rule.method}, which the exported "
-            f"{type(inner).__name__} does not give. Use response_method='auto'."
+            f"response_method={model.response_method!r} uses {rule.source.method}, which the "
+            f"exported {type(inner).__name__} does not give. Use response_method='auto'."
         )
-    cutoff = np.broadcast_to(rule.cutoff, rule.n_labels).astype(np.float32)
-    if rule.never is not None:
-        cutoff = np.where(rule.never, np.float32(np.inf), cutoff)
+    cutoff = np.broadcast_to(rule.cutoff, rule.source.n_labels).astype(np.float32)
+    if rule.source.never is not None:
+        cutoff = np.where(rule.source.never, np.float32(np.inf), cutoff)
     return cutoff
 
 

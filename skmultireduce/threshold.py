@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -34,13 +36,7 @@ from ._cutoff.metric import Scoring
 from ._cutoff.model_search import Candidates, Trial, search_models
 from ._cutoff.rule import CutRule
 from ._cutoff.score_map import ScoreMap
-from ._cutoff.scores import (
-    Pool,
-    estimator_scores,
-    has_method,
-    response_method_of,
-    score_blocks,
-)
+from ._cutoff.scores import Pool, Source, has_method, predict_scores
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
@@ -48,8 +44,10 @@ from ._data.inner_fits import indicator, last_step
 from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, Target, read_labels
 from ._data.notices import pass_on, warn
+from ._data.score_matrix import check_request, score_matrix
 from ._data.weights import read_sample_weight
 from ._sklearn import (
+    BaseSearchCV,
     CallbackSupportMixin,
     HasMethods,
     Interval,
@@ -134,11 +132,30 @@ class _BaseThreshold(
         "estimator": [
             HasMethods(["fit", "predict_proba"]),
             HasMethods(["fit", "decision_function"]),
+            HasMethods(["fit", "predict_scores"]),
+            # They do not pass on `predict_scores` of what is inside.
+            Pipeline,
+            BaseSearchCV,
         ],
-        "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
+        "response_method": [
+            StrOptions({"auto", "predict_proba", "decision_function", "predict_scores"})
+        ],
+        "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "max_labels": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    def _source(self, n_labels: int, *estimators: Any) -> Source:
+        """Where the scores of all of the estimators come from."""
+        source = Source.of(
+            self.response_method, n_labels, *estimators, n_candidates=self.n_candidates
+        )
+        if source.sparse and min(self.min_labels, n_labels) > self.n_candidates:
+            raise ValueError(
+                f"min_labels={self.min_labels} is larger than n_candidates={self.n_candidates}, "
+                "the labels of a row that have scores. Raise n_candidates."
+            )
+        return source
 
     def _copy_attributes(self) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -168,15 +185,16 @@ class _BaseThreshold(
         method, never = state.pop("_response_method"), state.pop("_never")
         names = ("min_labels", "max_labels", "prior_weight", "row_weight")
         strategy = STRATEGIES[old["strategy"]](**{name: old[name] for name in names})
-        state["_rule"] = CutRule(
-            strategy.maps(method)[0],
-            state.pop("_cutoff"),
+        probability = method == "predict_proba"
+        source = Source(
             method,
             state["_target"].n_labels,
             # That release left probabilities as they were.
-            None if method == "predict_proba" else never,
-            state.pop("_log_prior"),
+            never=None if probability else never,
+            probability=probability,
         )
+        maps = strategy.maps(probability)
+        state["_rule"] = CutRule(maps[0], state.pop("_cutoff"), source, state.pop("_log_prior"))
         return state
 
     @property
@@ -248,7 +266,61 @@ class _BaseThreshold(
         estimator, target, rule = self._fitted_parts(X)
         if rule is None:
             return estimator.predict_proba(X)
-        return estimator_scores(estimator, X, "predict_proba", target.n_labels).values
+        return Source("predict_proba", target.n_labels).scores(estimator, X).values
+
+    def predict_scores(
+        self, X: Any, *, top_k: int | None = None, threshold: float | None = None
+    ) -> Any:
+        """Scores of the best labels of each row, in a sparse matrix.
+
+        The values are those of `predict_proba`, or of `decision_function` (score minus
+        cutoff) if the inner estimator has no `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse} of shape (n_samples, n_features)
+            Anything that the inner estimator accepts.
+        top_k : int, default=None
+            So many labels of each row; of equal scores the label that comes first. With
+            ``response_method="predict_scores"`` and decisions at most `n_candidates`.
+        threshold : float, default=None
+            The labels with at least this score. With `top_k`: those of the `top_k` that
+            reach it.
+
+        Returns
+        -------
+        scores : CSR of shape (n_samples, n_labels)
+            Zeros and negative values are stored; what is not stored is lower. An array of
+            shape (n_samples, n_labels) is never made.
+
+        Raises
+        ------
+        ValueError
+            If neither `top_k` nor `threshold` is given, or y was 1-D and the inner
+            estimator has no `predict_scores`.
+        """
+        check_request(top_k, threshold)
+        estimator, target, rule = self._fitted_parts(X)
+        proba = has_method(estimator, "predict_proba")
+        if has_method(estimator, "predict_scores") and (proba or rule is None):
+            return predict_scores(estimator, X, top_k=top_k, threshold=threshold)
+        if rule is None:
+            raise ValueError(
+                f"With 1-D y scores are those of {type(estimator).__name__}, which has no "
+                "predict_scores. Use predict_proba or decision_function."
+            )
+        if proba:
+            source = Source("predict_proba", target.n_labels)
+            found = source.each_block(estimator, X)
+        else:
+            if rule.source.sparse and top_k is not None and top_k > self.n_candidates:
+                raise ValueError(
+                    f"top_k={top_k} is more than n_candidates={self.n_candidates}, the labels of "
+                    "a row that have scores. Raise n_candidates, or use a smaller top_k."
+                )
+            found = rule.decision_scores(estimator, X)
+        parts = (scores.select(top_k, threshold) for scores in found)
+        return score_matrix(parts, target.n_labels)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -284,9 +356,15 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     threshold : "auto", float or array-like of shape (n_labels,), default="auto"
         ``score > threshold`` is predicted. ``"auto"``: 0.5 for probabilities, 0 for
         decision values.
-    response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order; in
-        reverse order for ``loss="squared_hinge"``, whose probabilities are clipped scores.
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
+            default="auto"
+        Where scores come from; ``"auto"`` takes the first that exists, in this order, but
+        decisions before probabilities for ``loss="squared_hinge"``, whose probabilities are
+        clipped scores. ``"predict_scores"``: the scores of the `n_candidates` best labels
+        of each row, in a sparse matrix; other labels are not predicted, whatever the
+        cutoff; see `ThresholdedMultiLabel`.
+    n_candidates : int, default=50
+        For ``response_method="predict_scores"``.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels, of those that had positives
         in training.
@@ -345,12 +423,14 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         *,
         threshold: str | float | Any = "auto",
         response_method: str = "auto",
+        n_candidates: int = 50,
         min_labels: int = 0,
         max_labels: int | None = None,
     ):
         self.estimator = estimator
         self.threshold = threshold
         self.response_method = response_method
+        self.n_candidates = n_candidates
         self.min_labels = min_labels
         self.max_labels = max_labels
 
@@ -404,10 +484,9 @@ class FixedThresholdMultiLabel(_BaseThreshold):
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
                 "Lower min_labels or raise max_labels."
             )
-        method = response_method_of(self.response_method, estimator)
-        score_map = ScoreMap(method == "predict_proba", self.min_labels, self.max_labels)
-        cutoff = self._given_cutoff(method, target.n_labels)
-        return CutRule(score_map, cutoff, method, target.n_labels, never)
+        source = replace(self._source(target.n_labels, estimator), never=never)
+        score_map = ScoreMap(source.probability, self.min_labels, self.max_labels)
+        return CutRule(score_map, self._given_cutoff(source), source)
 
     def _works_without_fit(self) -> bool:
         return not hasattr(self, "estimator_") and _is_fitted(self.estimator)
@@ -425,9 +504,10 @@ class FixedThresholdMultiLabel(_BaseThreshold):
             rule = self._make_rule(self.estimator, target, None)
         return self.estimator, target, rule
 
-    def _given_cutoff(self, method: str, n_labels: int) -> np.ndarray:
+    def _given_cutoff(self, source: Source) -> np.ndarray:
+        n_labels = source.n_labels
         if isinstance(self.threshold, str):
-            return np.array(0.5 if method == "predict_proba" else 0.0)
+            return np.array(0.5 if source.probability else 0.0)
         cutoff = np.asarray(self.threshold, dtype=np.float64)
         if cutoff.ndim > 0 and cutoff.shape != (n_labels,):
             raise ValueError(
@@ -493,9 +573,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
     refit : bool, default=True
         Whether the estimator is fitted again on all data. False needs a single split.
         Without meaning for ``cv="prefit"``.
-    response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order; in
-        reverse order for ``loss="squared_hinge"``, whose probabilities are clipped scores.
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
+            default="auto"
+        Where scores come from; ``"auto"`` takes the first that exists, in this order, but
+        decisions before probabilities for ``loss="squared_hinge"``, whose probabilities are
+        clipped scores. ``"predict_scores"``: the scores of the `n_candidates` best labels
+        of each row, in a sparse matrix; other labels are not predicted, whatever the
+        cutoff. See the notes.
+    n_candidates : int, default=50
+        For ``response_method="predict_scores"``.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels.
         A label that had no positives in training is none of them.
@@ -556,6 +642,9 @@ class ThresholdedMultiLabel(_BaseThreshold):
     unreachable_labels_ : ndarray of shape (n_unreachable,)
         For ``"per_label"`` with `min_precision` or `min_recall`: the numbers of the labels
         that reach it with no cutoff.
+    lowest_candidate_ : float
+        For ``response_method="predict_scores"``: the lower end of the range that was
+        searched, on the scale of the cutoff; the lowest score of a candidate.
     label_log_prior_ : ndarray of shape (n_labels,)
         For ``"adjusted"``: log of (count + 1/2) / (n_samples + 1).
     cv_results_ : dict
@@ -579,8 +668,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
     Warns
     -----
     UserWarning
-        If all scores are equal, the best is to predict everything or nothing, or labels
-        cannot reach the constraint.
+        If all scores are equal, the best is to predict everything (all candidates) or
+        nothing, or labels cannot reach the constraint.
 
     See Also
     --------
@@ -600,6 +689,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     If the scores of some folds are float32 and those of others float64, all of them are
     taken as float64, later ones too.
+
+    ``response_method="predict_scores"`` asks ``estimator.predict_scores(X, top_k=n_candidates)``
+    for a CSR array of shape (n_samples, n_labels): the values of `predict_proba` where the
+    estimator has that (else those of `decision_function`) of the best labels of each row;
+    stored zeros and negative values count, what is not stored is lower. Of a Pipeline or
+    search the last step is asked, whose input the other steps make. Any estimator with such a
+    method will do. The search is exact among the candidates: all else is as for scores of all
+    labels, and labels beyond the candidates count as not predicted. Memory and time are those
+    of the candidates, not of all labels.
 
     Sample weights: as in scikit-learn's TunedThresholdClassifierCV, by metadata routing:
     ``estimator.set_fit_request(sample_weight=True)`` for fitting; for the metric
@@ -661,6 +759,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         cv: Any = None,
         refit: bool = True,
         response_method: str = "auto",
+        n_candidates: int = 50,
         min_labels: int = 0,
         max_labels: int | None = None,
         min_positives: int = 5,
@@ -680,6 +779,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self.cv = cv
         self.refit = refit
         self.response_method = response_method
+        self.n_candidates = n_candidates
         self.min_labels = min_labels
         self.max_labels = max_labels
         self.min_positives = min_positives
@@ -755,7 +855,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         best = self._search(
             tuning, candidates, X, y, splits, label_sets, target, routed, context, prefit
         )
-        found, method, tuned = list(best.found), best.method, best.tuned
+        found, tuned = list(best.found), best.tuned
         self._publish(tuned)
 
         train_sets = label_sets
@@ -771,13 +871,14 @@ class ThresholdedMultiLabel(_BaseThreshold):
         else:
             self.estimator_ = best.fitted[0]
             train_sets = label_sets.take(row_numbers(splits[0][0]))
-        if not has_method(self.estimator_, method):
+        source = tuned.source
+        if not has_method(self.estimator_, source.method):
             raise ValueError(
-                f"The estimator that was fitted on all rows has no {method}, those of the folds "
-                "have: labels of y are constant in the folds. Pass more rows, or "
+                f"The estimator that was fitted on all rows has no {source.method}, those of the "
+                "folds have: labels of y are constant in the folds. Pass more rows, or "
                 "response_method."
             )
-        self._keep_rule(tuned, method, train_sets.counts(), train_sets.n_rows, known=not prefit)
+        self._keep_rule(tuned, train_sets.counts(), train_sets.n_rows, known=not prefit)
         self._copy_attributes()
         pass_on(*found)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -833,18 +934,18 @@ class ThresholdedMultiLabel(_BaseThreshold):
             models, found = [fit.model for fit in fits], [fit.found for fit in fits]
             seconds = [fit.seconds for fit in fits]
             error = next((fit.error for fit in fits if fit.error is not None), None)
-            method, tuned, start = "", None, time.perf_counter()
+            tuned, start = None, time.perf_counter()
             if error is None:
                 try:
-                    method = response_method_of(self.response_method, *models)
-                    pools = self._pools(models, method, X, splits, label_sets, routed)
-                    tuned = tuning.run(pools, method, target)
+                    source = self._source(target.n_labels, *models)
+                    pools = self._pools(models, source, X, splits, label_sets, routed)
+                    tuned = tuning.run(pools, source, target)
                 except Exception as reason:
                     if candidates is None:
                         raise
                     error = reason
             spent = time.perf_counter() - start
-            return Trial(params, models, found, method, tuned, seconds, spent, error)
+            return Trial(params, models, found, tuned, seconds, spent, error)
 
         if prefit:
             check_prefit(self.estimator)
@@ -891,7 +992,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
     def _pools(
         self,
         fitted: list,
-        method: str,
+        source: Source,
         X: Any,
         splits: list,
         label_sets: LabelSets,
@@ -908,17 +1009,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
             train_sets = label_sets if train is None else label_sets.take(row_numbers(train))
             counts = train_sets.counts()
             test = row_numbers(test)
-            blocks = score_blocks(
-                estimator,
-                X,
-                None if whole else test,
-                method,
-                label_sets.n_labels,
-                None if train is None else counts == 0,
-            )
+            own = replace(source, never=None if train is None else counts == 0)
             pools.append(
                 Pool(
-                    blocks,
+                    own.blocks(estimator, X, None if whole else test),
                     label_sets if whole else label_sets.take(test),
                     None if weight is None else weight[test],
                     self._log_prior(counts, train_sets.n_rows),
@@ -942,14 +1036,14 @@ class ThresholdedMultiLabel(_BaseThreshold):
             self.row_weight_ = tuned.score_map.row_weight
         if tuned.silent is not None:
             self.unreachable_labels_ = np.flatnonzero(tuned.silent)
+        if tuned.lowest_candidate is not None:
+            self.lowest_candidate_ = tuned.lowest_candidate
         if tuned.curve is not None:
             self.cv_results_ = tuned.curve
         for kind, message in tuned.messages().items():
             warn(kind, message)
 
-    def _keep_rule(
-        self, tuned: Tuned, method: str, counts: np.ndarray, n_rows: int, *, known: bool
-    ) -> None:
+    def _keep_rule(self, tuned: Tuned, counts: np.ndarray, n_rows: int, *, known: bool) -> None:
         """Keep the rule, with what is known of the rows that `estimator_` was fitted on."""
         log_prior = self._log_prior(counts, n_rows)
         if log_prior is not None:
@@ -957,11 +1051,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self._rule = CutRule(
             tuned.score_map,
             tuned.score_map.internal(tuned.threshold),
-            method,
-            self._target.n_labels,
-            counts == 0 if known else None,
+            replace(tuned.source, never=counts == 0 if known else None),
             log_prior,
-            tuned.dtype,
         )
 
     def get_metadata_routing(self) -> MetadataRouter:
