@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._cutoff.scores import estimator_scores
+from .._cutoff.scores import Source
 from .._data.blocks import indexable_rows, iter_row_blocks
 from .._data.label_names import names_of
 from .._data.naming import naming
@@ -42,13 +42,14 @@ def best_labels(
         raise ValueError(f"Found array with 0 sample(s) (shape={np.shape(X)}) in X.")
     n_labels = _n_scores(getattr(estimator, method)(_safe_indexing(X, np.arange(1))))
     names = _names(estimator, n_labels, label_names)
+    source = Source(method, n_labels)
 
     def blocks() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for block in iter_row_blocks(n_rows, n_labels * 8):
             part = X
             if block != slice(0, n_rows):
                 part = _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = estimator_scores(estimator, part, method, n_labels)
+            scores = source.scores(estimator, part)
             labels = scores.top(min(k, n_labels))
             yield block.start, labels, np.take_along_axis(scores.values, labels, axis=1)
 
