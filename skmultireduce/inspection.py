@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,20 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, NuSVC
 from sklearn.utils.validation import check_is_fitted
 
+from ._cutoff.scores import best_scores
+from ._data.label_names import names_of
 from ._data.naming import naming
 from ._data.sparse import check_sparse
 from ._sklearn import Interval, StrOptions, _num_samples, check_matplotlib_support, validate_params
 
-__all__ = ["Contribution", "FeatureWeight", "TopFeaturesDisplay", "explain_row", "top_features"]
+__all__ = [
+    "Contribution",
+    "FeatureWeight",
+    "TopFeaturesDisplay",
+    "explain_row",
+    "top_features",
+    "top_labels",
+]
 
 
 class FeatureWeight(NamedTuple):
@@ -682,3 +692,97 @@ def _runs(labels: np.ndarray) -> list[slice]:
         return []
     starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
     return [slice(*ends) for ends in zip(starts, [*starts[1:], len(labels)], strict=True)]
+
+
+@validate_params(
+    {
+        "X": "no_validation",
+        "k": [Interval(Integral, 1, None, closed="left")],
+        "threshold": [Real, None],
+        "label_names": ["array-like", None],
+        "output": [StrOptions({"list", "frame"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def top_labels(
+    estimator: Any,
+    X: Any,
+    *,
+    k: int = 5,
+    threshold: float | None = None,
+    label_names: Any = None,
+    output: str = "list",
+) -> Any:
+    """Find the best labels of each row, with their names and scores.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; any with `predict_scores`, `predict_proba` or `decision_function`, also as
+        the last step of a pipeline that begins with raw texts.
+    X : object
+        Rows, as the estimator takes them.
+    k : int, default=5
+        Number of labels of a row; of equal scores the label that comes first.
+    threshold : float, default=None
+        Labels with a lower score are left out.
+    label_names : array-like of shape (n_labels,), default=None
+        Names. None: the estimator's own (`label_names_`), or numbers.
+    output : {"list", "frame"}, default="list"
+        A list of lists of pairs, or a pandas data frame with the columns ``row``, ``rank``
+        (from 1), ``label`` and ``score``.
+
+    Returns
+    -------
+    labels : list of list of tuple, or DataFrame
+        Best first.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer names than labels.
+    AttributeError
+        If the estimator has no scores.
+
+    Examples
+    --------
+    >>> from sklearn.feature_extraction.text import CountVectorizer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skmultireduce import MultiLabelSGDClassifier
+    >>> from skmultireduce.inspection import top_labels
+    >>> texts = ["sweet cake", "sour lemon", "sweet lemon cake"] * 20
+    >>> y = [[1, 0], [0, 1], [1, 1]] * 20
+    >>> model = make_pipeline(
+    ...     CountVectorizer(), MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0)
+    ... ).fit(texts, y)
+    >>> best = top_labels(model, ["sweet cake"], k=1, label_names=["baking", "fruit"])
+    >>> [[name for name, score in row] for row in best]
+    [['baking']]
+    """
+    check_is_fitted(estimator)
+    scores = best_scores(estimator, X, k, threshold)
+    names = names_of(estimator) if label_names is None else label_names
+    if names is None:
+        names = np.arange(scores.shape[1])
+    with naming("label_names"):
+        names = list(names)
+    if len(names) != scores.shape[1]:
+        raise ValueError(f"label_names has {len(names)} names for {scores.shape[1]} labels.")
+    rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    order = np.lexsort((scores.indices, -scores.data, rows))
+    labels, values = scores.indices[order].tolist(), scores.data[order].tolist()
+    found = [(names[label], value) for label, value in zip(labels, values, strict=True)]
+    if output == "list":
+        ends = scores.indptr.tolist()
+        return [found[start:stop] for start, stop in pairwise(ends)]
+    import pandas as pd
+
+    rank = 1 + np.arange(len(rows)) - np.repeat(scores.indptr[:-1], np.diff(scores.indptr))
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "rank": rank,
+            "label": [name for name, _ in found],
+            "score": scores.data[order],
+        }
+    )
