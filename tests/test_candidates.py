@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
