@@ -19,7 +19,7 @@ from sklearn.metrics import jaccard_score
 
 from ._cutoff.rule import rule_of
 from ._cutoff.scores import response_method_of
-from ._reductions.targets import ONE_VS_REST, REDUCTIONS
+from ._reductions.table import ONE_VS_REST, REDUCTIONS
 from ._sklearn import ProgressBar
 from .datasets import load_python_imports, read_fasttext
 from .linear import MultiLabelSGDClassifier

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any
 
 import scipy.sparse as sp
+from sklearn import get_config
 from sklearn.base import _clone_parametrized, _fit_context
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
@@ -51,6 +52,12 @@ except ImportError:
         return getattr(sp, f"{X.format}_matrix")(X) if sp.issparse(X) else X
 
 
+def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
+    """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above."""
+    wanted = get_config().get("sparse_interface", "spmatrix")
+    return (sp.csr_array if wanted == "sparray" else sp.csr_matrix)(arrays, shape, dtype)
+
+
 if "allow_all_zero_weights" in signature(_checked_weight).parameters:
     _check_sample_weight = _checked_weight
 else:
@@ -87,6 +94,7 @@ __all__ = [
     "_routing_enabled",
     "_safe_indexing",
     "check_matplotlib_support",
+    "csr",
     "validate_params",
     "with_callbacks",
 ]

@@ -14,6 +14,7 @@ a copy.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -32,7 +33,6 @@ from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, sca
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
 from ._cutoff.folds import check_prefit
 from ._cutoff.metric import Scoring
-from ._cutoff.scores import response_method_of
 from ._data.label_sets import Target
 from ._data.weights import read_class_weight
 from ._models.linear import LinearModel
@@ -443,22 +443,21 @@ the order of the partitions, so scores may differ in the last digits.
         else:
             check_prefit(self.estimator)
             fitted = [self.estimator]
-        method = response_method_of(self.response_method, *fitted)
+        source = self._source(self._target.n_labels, *fitted)
         pools = [
             ClusterPool(
                 client,
                 ClusterPool.on_workers(client, _local(estimator)),
                 list(zip(parts.X, parts.read, own, strict=True)),
                 counts,
-                method,
-                train_counts == 0 if held else None,
+                replace(source, never=train_counts == 0 if held else None),
                 self._log_prior(train_counts, n_rows),
             )
             for estimator, own, (_, counts), (n_rows, train_counts) in zip(
                 fitted, folds, held or [whole], train, strict=True
             )
         ]
-        tuned = tuning.run(pools, method, self._target)
+        tuned = tuning.run(pools, source, self._target)
         self._publish(tuned)
         if held and self.refit:
             self.estimator_ = self._fit_inner(client, parts, None, context)
@@ -466,12 +465,18 @@ the order of the partitions, so scores may differ in the last digits.
         else:
             self.estimator_ = fitted[0]
         n_rows, counts = train[0]
-        self._keep_rule(tuned, method, counts, n_rows, known=bool(held))
+        self._keep_rule(tuned, counts, n_rows, known=bool(held))
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def _check_distributable(self, scoring: Scoring) -> None:
+        if self.param_grid is not None:
+            raise ValueError(
+                "param_grid is not searched on a cluster. Search with ThresholdedMultiLabel on a "
+                "sample of the rows (param_grid='auto' moves alpha_scale, whose best value does "
+                "not depend on their number), and set the best parameters here."
+            )
         if not scoring.exact:
             raise ValueError(
                 f"scoring={self.scoring!r} needs all predictions in one place. On a cluster use "

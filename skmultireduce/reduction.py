@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._data.blocks import indexable_rows, iter_row_blocks
 from ._data.inner_fits import last_step
+from ._data.label_names import NamedLabels
 from ._data.label_sets import read_labels
 from ._data.notices import gathered, pass_on, warn
 from ._data.sparse import check_sparse
@@ -129,7 +130,9 @@ def _has_joint(self: Any) -> bool:
     return True
 
 
-class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MultiClassReduction(
+    VersionedState, NamedLabels, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Multi-label classification with any multi-class classifier.
 
     Rows with several labels become examples of a multi-class problem. What its

@@ -16,8 +16,9 @@ from sklearn.utils.sparsefuncs_fast import (
 )
 
 from ._kernels.text import rename
+from ._sklearn import csr
 from ._text.analysis import find_analysis, overridden
-from ._text.counting import Learned, count, csr, fixed_terms, hash_rows, learn
+from ._text.counting import Learned, count, fixed_terms, hash_rows, learn
 
 __all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
 
@@ -80,7 +81,7 @@ class _CompiledCounts:
         if not mask.all():
             return X[:, np.flatnonzero(mask)]
         # A new matrix, as there: that the columns are in order is not true for long.
-        return csr(X.data, X.indices, X.indptr, X.shape[1], X.dtype)
+        return csr((X.data, X.indices, X.indptr), X.shape)
 
     def _settle(self) -> None:
         if isinstance(getattr(self, "vocabulary_", None), Learned):

@@ -13,9 +13,10 @@ from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import dense as kernel
 from skmultireduce._kernels import mlp
-from skmultireduce._kernels.linear import LABEL_GROUP, LOSS_CODES
+from skmultireduce._kernels.linear import LABEL_GROUP
 from skmultireduce._reductions.draws import row_order
-from skmultireduce._reductions.targets import REDUCTIONS, Targets
+from skmultireduce._reductions.table import REDUCTIONS
+from skmultireduce._reductions.targets import Targets
 
 FORMS = [(reduction, "log_loss") for reduction in REDUCTIONS]
 FORMS += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
@@ -85,7 +86,7 @@ class Problem:
                     kernel.dense_epoch(
                         (panel, b, scale), X, self.order[begin:end],
                         (*self.shown, targets.label_sets.indices, targets.label_weight,
-                         targets.row_weight, LOSS_CODES[targets.loss], targets.soft_target),
+                         targets.row_weight, targets.loss.code, targets.soft_target),
                         self.max_step, eta + begin * eta_change, eta_change, alpha, rate,
                         first, last, n_labels, own_products, thread, n_threads, barrier,
                         meeting, work, loss,

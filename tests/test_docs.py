@@ -25,6 +25,7 @@ MODULES = [
     "skmultireduce.model_selection",
     "skmultireduce.onnx",
     "skmultireduce.plotting",
+    "skmultireduce.text",
 ]
 # Modules that cannot be imported without an optional package.
 NEEDS = {"skmultireduce.dask": "distributed"}

@@ -182,21 +182,22 @@ def warn_of_heavy_columns(columns: ColumnMoments, names: np.ndarray | None) -> N
 
     They are not centred, which would fill them.
     """
-    square = columns.square / columns.n_rows
+    occurring = np.flatnonzero(columns.square)
+    square = columns.square[occurring] / columns.n_rows
     total = square.sum()
-    means = (columns.total / columns.n_rows) ** 2
-    if not total > 0 or not np.isfinite(total) or len(square) < 2:
+    means = (columns.total[occurring] / columns.n_rows) ** 2
+    if len(square) < 2 or not np.isfinite(total):
         return
     heaviest = int(square.argmax())
     others = (total - square[heaviest]) / (len(square) - 1)
     heavy = np.zeros(len(square), dtype=bool)
     if square[heaviest] > _LARGEST_COLUMN_SHARE * total:
-        heavy = square > _LARGEST_VARIANCE_RATIO * max(others, np.finfo(float).tiny)
+        heavy = square > _LARGEST_VARIANCE_RATIO * others
     if not heavy.any() and means.sum() > _LARGEST_MEAN_SHARE * total:
         heavy = means > 0.5 * means.max()
     if not heavy.any():
         return
-    numbers = np.flatnonzero(heavy)
+    numbers = occurring[heavy]
     shown = [repr(str(names[i])) if names is not None else str(i) for i in numbers[:5]]
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     warn(

@@ -53,7 +53,13 @@ def stacked_offsets(offsets: list[np.ndarray]) -> np.ndarray:
 
 
 def _outside(indices: np.ndarray, size: int) -> bool:
-    return len(indices) > 0 and bool(indices.min() < 0 or indices.max() >= size)
+    if not len(indices):
+        return False
+    if indices.dtype.kind == "i":
+        # Without a sign negative numbers are the largest: one pass instead of two.
+        size = min(size, np.iinfo(indices.dtype).max + 1)
+        indices = indices.view(indices.dtype.str.replace("i", "u"))
+    return bool(indices.max() >= size)
 
 
 def _compressed_fault(matrix: Any) -> str | None:
@@ -66,7 +72,7 @@ def _compressed_fault(matrix: Any) -> str | None:
     elif matrix.format == "bsr":
         height, width = matrix.blocksize
         lines, size = lines // height, size // width
-    if len(indptr) != lines + 1 or indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
+    if len(indptr) != lines + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
         return "offsets that do not start at 0, decrease, or are not one more than its lines"
     if indptr[-1] > min(len(indices), len(matrix.data)):
         return "offsets beyond the end of its buffers"

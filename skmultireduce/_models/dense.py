@@ -136,7 +136,7 @@ class BlockWork:
                 targets.label_sets.indices,
                 targets.label_weight,
                 targets.row_weight,
-                LOSS_CODES[targets.loss],
+                LOSS_CODES[targets.loss.name],
                 targets.soft_target,
             ),
             max_step,

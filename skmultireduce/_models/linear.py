@@ -14,7 +14,8 @@ import numpy as np
 from .._data.rows import WIDE, Rows
 from .._kernels import linear as _kernel
 from .._kernels.dense import label_bounds
-from .._reductions.targets import SMOOTHNESS, Targets
+from .._reductions.table import LOSSES
+from .._reductions.targets import Targets
 from .dense import BlockWork, block_scores, takes_blocks
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
@@ -91,6 +92,7 @@ class LinearRates:
     alpha: float
     eta0: float
     square: float
+    intercept_square: float
 
 
 def _panel_bounds(n_labels: int, n_panels: int) -> list[int]:
@@ -155,11 +157,16 @@ class LinearModel(Model):
         super().__init__(n_features, n_labels, options)
         if bounds is None:
             n_panels = 1
-            if options.loss != "softmax":
+            if not LOSSES[options.loss].softmax:
                 n_panels = max(1, min(n_threads, n_labels // _LABELS_A_THREAD))
             bounds = _panel_bounds(n_labels, n_panels)
         self._lay_out(bounds)
         self.arrays = arrays or self._zeros()
+
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        matrices = {"features x labels": (self.n_features, self.n_labels)}
+        return naming_memory(matrices, self.dtype, _LESS_MEMORY)
 
     def _lay_out(self, bounds: list[int]) -> None:
         """Take these bounds of the panels, and the widths that follow."""
@@ -167,8 +174,7 @@ class LinearModel(Model):
         self.widths = [padded(n, self.dtype) for n in np.diff(bounds).tolist()]
 
     def _zeros(self) -> LinearArrays:
-        parts = {"features x labels": (self.n_features, self.n_labels)}
-        with naming_memory(parts, self.dtype, _LESS_MEMORY):
+        with self.naming_memory():
             return LinearArrays(
                 aligned_zeros((self.n_features * self.stride,), self.dtype),
                 aligned_zeros((self.stride,), self.dtype),
@@ -208,7 +214,7 @@ class LinearModel(Model):
         be in several panels, and are laid out in one.
         """
         super().use(options)
-        if options.loss != "softmax" or len(self.widths) == 1:
+        if not LOSSES[options.loss].softmax or len(self.widths) == 1:
             return
         panels, intercepts, decay = list(self.panels()), self.intercepts, self.arrays.decay
         self._lay_out([0, self.n_labels])
@@ -260,6 +266,8 @@ class LinearModel(Model):
             "n_rows": rows.shape[0],
             "n_used": int(np.count_nonzero(used)),
             "share": float(share[measured].sum()),
+            "square": float((norms[used] * share[used]).sum()),
+            "used_share": float(share[used].sum()),
             "log_square": float((np.log(norms[measured]) * share[measured]).sum()),
             "total": float(total[used].sum()),
             "sample_weight": targets.sample_weight_sum,
@@ -274,16 +282,19 @@ class LinearModel(Model):
         loss, eta0 = self.options.loss, self.options.eta0
         # The geometric mean: neither one row nor heavy tails carry it away.
         square = float(np.exp(sums["log_square"] / sums["share"])) if sums["share"] else 1.0
-        if not np.isfinite(square):
+        # With a given step the intercept's is relative to the mean, as it always was.
+        mean = sums["square"] / sums["used_share"] or 1.0
+        if not np.isfinite(square) or not np.isfinite(mean):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler or Normalizer."
             )
-        curvature = SMOOTHNESS[loss] * square * (sums["total"] / sums["n_used"])
+        curvature = LOSSES[loss].smoothness * square * (sums["total"] / sums["n_used"])
         self.rates = LinearRates(
             alpha=self._penalty(sums, square),
             eta0=float(eta0) if eta0 != "auto" else 1 / curvature,
             square=square,
+            intercept_square=square if eta0 == "auto" else mean,
         )
 
     def renew_penalty(self, sums: dict[str, Any]) -> None:
@@ -301,19 +312,19 @@ class LinearModel(Model):
             n_features=n_features,
             share=sums["n_values"] / max(1, sums["n_rows"] * n_features),
         )
-        size = sums["total"] / sums["n_used"] if loss == "softmax" else 1.0
+        size = sums["total"] / sums["n_used"] if LOSSES[loss].softmax else 1.0
         return self.options.alpha_scale * square * size / (c * sums["sample_weight"])
 
     @property
     def _intercept_rate(self) -> float:
         if not self.options.fit_intercept:
             return 0.0
-        return _INTERCEPT_SQUARE * self.rates.square
+        return _INTERCEPT_SQUARE * self.rates.intercept_square
 
     def workspace(self, rows: Rows, targets: Targets, n_threads: int) -> _Work:
         """Longest steps of the rows, buffers of the kernel, and threads."""
         curvature = targets.total_weight() * (rows.squared_norms + self._intercept_rate)
-        curvature *= SMOOTHNESS[targets.loss]
+        curvature *= targets.loss.smoothness
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)
         np.divide(
             _LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind"
@@ -389,7 +400,7 @@ class LinearModel(Model):
                 targets.label_weight,
                 targets.row_weight,
                 work.max_step,
-                _kernel.LOSS_CODES[targets.loss],
+                targets.loss.code,
                 targets.soft_target,
                 # The middle of each row's interval.
                 visit.eta[0] - visit.eta_change / 2,

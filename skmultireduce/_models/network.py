@@ -15,7 +15,8 @@ from .._data.rows import Rows
 from .._kernels import linear as _linear_kernel
 from .._kernels import mlp as _kernel
 from .._reductions.candidates import LabelSampler, find_candidates, inclusion_probabilities
-from .._reductions.targets import SMOOTHNESS, Targets
+from .._reductions.table import LOSSES
+from .._reductions.targets import Targets
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
 from .threads import Threads, one_blas_thread
@@ -201,12 +202,16 @@ class EmbeddingNetwork(Model):
         self.widths = widths
         # Whether the embeddings keep the size that they were given.
         self.sized = given is not None
-        parts = {
-            "features x embedding_dim": (n_features, widths[0]),
-            "labels x units": (n_labels, widths[-1]),
-        }
-        with naming_memory(parts, self.dtype, _LESS_MEMORY):
+        with self.naming_memory():
             self.arrays = self._first_values(_generator(seed, 0, 1), given)
+
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        matrices = {
+            "features x embedding_dim": (self.n_features, self.widths[0]),
+            "labels x units": (self.n_labels, self.widths[-1]),
+        }
+        return naming_memory(matrices, self.dtype, _LESS_MEMORY)
 
     def _first_values(self, rng: np.random.Generator, given: np.ndarray | None) -> NetworkArrays:
         dim = self.widths[0]
@@ -354,7 +359,7 @@ class EmbeddingNetwork(Model):
         else:
             square, vector_square = self.rates.mean_square, self.rates.vector_square
         if options.eta0 == "auto":
-            curvature = SMOOTHNESS[options.loss] * (sums["total"] / sums["n_used"])
+            curvature = LOSSES[options.loss].smoothness * (sums["total"] / sums["n_used"])
             eta0 = _AUTO_STEP[options.loss] / curvature
             if len(self.widths) > 1:
                 eta0 *= _HIDDEN_STEP
@@ -397,7 +402,7 @@ class EmbeddingNetwork(Model):
         n_threads = min(n_threads, n_blocks) if _kernel.HAS_THREADS else 1
         return _Work(
             row_factor=self._row_factors(rows, 0, rows.shape[0]),
-            curvature=(SMOOTHNESS[targets.loss] * targets.total_weight()).astype(self.dtype),
+            curvature=(targets.loss.smoothness * targets.total_weight()).astype(self.dtype),
             loss=np.zeros(-(-self.n_labels // _kernel.LABEL_GROUP)),
             threads=Threads(n_threads),
             n_columns=n_columns,
@@ -525,7 +530,7 @@ class EmbeddingNetwork(Model):
                         targets.label_sets.indices,
                         targets.label_weight,
                         targets.row_weight,
-                        _linear_kernel.LOSS_CODES[targets.loss],
+                        targets.loss.code,
                         targets.soft_target,
                     ),
                     work.curvature,

@@ -9,11 +9,11 @@ from functools import cache
 from threading import Condition
 from types import TracebackType
 
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Threads", "one_blas_thread", "usable_threads"]
+__all__ = ["Threads", "one_blas_thread", "usable_cores", "usable_threads"]
 
 
 @cache
@@ -26,13 +26,20 @@ def one_blas_thread() -> AbstractContextManager:
     return _threadpools().limit(limits=1, user_api="blas")
 
 
+def usable_cores() -> int:
+    """Number of cores that this process may use: by its affinity, its container, the machine."""
+    return cpu_count()
+
+
 def usable_threads(n_jobs: int | None) -> int:
     """Number of threads that a training or predictions may use.
 
-    One inside of another Parallel (a grid search, folds), where the cores are taken already.
+    One inside of another Parallel (a grid search, folds), where the cores are taken already;
+    at most one for each usable core: threads that wait for one that has no core take as long
+    as that one has to wait.
     """
     backend, _ = get_active_backend()
-    return 1 if backend.nesting_level else effective_n_jobs(n_jobs)
+    return 1 if backend.nesting_level else min(effective_n_jobs(n_jobs), usable_cores())
 
 
 class Threads:

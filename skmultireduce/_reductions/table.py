@@ -38,6 +38,11 @@ class Loss:
     clips : bool
         Whether it makes the same probability of different scores, so that a cutoff is
         better on the scores.
+    partial_step : float
+        Factor of the automatic step of `partial_fit`. Half a step for the squared hinge, whose
+        curvature does not fall where a row is right: after one pass in batches of 1,000 it has
+        .95 to .99 of the Jaccard index of fit, .90 to .97 with a whole one (bibtex, tmc2007,
+        cooking).
     option : str or None
         What the estimators' parameter `loss` calls it with the one-vs-rest reductions; None
         if it is that of the softmax reductions.
@@ -47,7 +52,13 @@ class Loss:
     smoothness: float
     link: str
     clips: bool = False
+    partial_step: float = 1.0
     option: str | None = None
+
+    @property
+    def softmax(self) -> bool:
+        """Whether it is that of the softmax reductions: of all labels of a row at once."""
+        return self.option is None
 
     @property
     def code(self) -> int:
@@ -61,7 +72,14 @@ LOSSES = {
     for loss in (
         Loss("softmax", smoothness=0.5, link="softmax"),
         Loss("sigmoid", smoothness=0.25, link="logistic", option="log_loss"),
-        Loss("squared_hinge", smoothness=2.0, link="linear", clips=True, option="squared_hinge"),
+        Loss(
+            "squared_hinge",
+            smoothness=2.0,
+            link="linear",
+            clips=True,
+            partial_step=0.5,
+            option="squared_hinge",
+        ),
     )
 }
 

@@ -9,15 +9,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import scipy.sparse as sp
-import sklearn
-from joblib import effective_n_jobs
 
 from .._data.sparse import stacked_offsets
 from .._kernels import text as kernel
+from .._models.threads import usable_threads
+from .._sklearn import csr
 from .analysis import SEED, Analysis, batches
 
-__all__ = ["Learned", "count", "csr", "fixed_terms", "hash_rows", "learn"]
+__all__ = ["Learned", "count", "fixed_terms", "hash_rows", "learn"]
 
 # Characters of the texts that are analysed at a time: by one thread, and by each of several
 # that learn terms, whose tables are merged then.
@@ -26,13 +25,6 @@ _CHARACTERS_A_THREAD = 1 << 23
 
 # Tables of vocabularies: no attributes, as they may not be pickled or copied.
 _tables: WeakKeyDictionary[Any, tuple[dict, int, kernel.Terms]] = WeakKeyDictionary()
-
-
-def csr(values: np.ndarray, columns: np.ndarray, indptr: np.ndarray, n_columns: int, dtype: Any):
-    """Return the matrix, of the class that scikit-learn is told to give."""
-    wanted = sklearn.get_config().get("sparse_interface", "spmatrix")
-    kind = sp.csr_array if wanted == "sparray" else sp.csr_matrix
-    return kind((values, columns, indptr), shape=(len(indptr) - 1, n_columns), dtype=dtype)
 
 
 def _join(parts: list[kernel.Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,13 +45,8 @@ def _matrix(parts: list[kernel.Rows], n_columns: int, dtype: Any, n_seen: int | 
     # What scikit-learn counts: of hashed n-grams also repeated ones.
     n_entries = len(columns) if n_seen is None else n_seen
     kind = np.int64 if n_entries > np.iinfo(np.int32).max else np.int32
-    return csr(
-        counts,
-        columns.astype(kind, copy=False),
-        offsets.astype(kind, copy=False),
-        n_columns,
-        dtype,
-    )
+    columns, offsets = columns.astype(kind, copy=False), offsets.astype(kind, copy=False)
+    return csr((counts, columns, offsets), (len(offsets) - 1, n_columns), dtype)
 
 
 def _run(
@@ -73,7 +60,7 @@ def _run(
     `make` gives rows, which are all there are or some of several.
     """
     batch = next(source, ([], bytearray(), False))
-    n_threads = effective_n_jobs(n_jobs) if batch[-1] else 1
+    n_threads = usable_threads(n_jobs) if batch[-1] else 1
     if n_threads == 1:
         rows = make(True)
         rows.read(*batch[:2])

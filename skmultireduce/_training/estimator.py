@@ -28,6 +28,7 @@ from .._data.feature_scaling import (
     find_scaling,
     warn_of_heavy_columns,
 )
+from .._data.label_names import NamedLabels, with_names
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
 from .._data.notices import warn
@@ -36,7 +37,7 @@ from .._data.stratify import stratified_holdout
 from .._data.weights import read_class_weight, read_sample_weight
 from .._models.model import Model
 from .._models.threads import usable_threads
-from .._reductions.table import BY_NAME, ONE_VS_REST, REDUCTIONS, loss_of
+from .._reductions.table import BY_NAME, REDUCTIONS, Loss, Reduction, loss_of
 from .._reductions.targets import Targets
 from .._sklearn import CallbackSupportMixin, Interval, StrOptions, _fit_context
 from .._state import VersionedState
@@ -57,7 +58,17 @@ def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
         )
 
 
-class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+def _n_classes(classes: Any) -> int:
+    """Number of classes, or of labels where each has the classes 0 and 1, as in `classes_`."""
+    classes = np.asarray(classes)
+    if classes.ndim == 2 and np.array_equal(classes, np.tile([0, 1], (len(classes), 1))):
+        return len(classes)
+    return len(np.unique(classes))
+
+
+class BaseSGDMultiLabel(
+    VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Doors of the SGD estimators to training and predictions; not for direct use."""
 
     _parameter_constraints: dict = {
@@ -132,13 +143,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         """Of `partial_fit`."""
         if self.learning_rate != "auto" or self.average:
             return self._plan()
-        # Half a step for the squared hinge, whose curvature does not fall where a row is
-        # right: after one pass in batches of 1,000 it has .95 to .99 of the Jaccard index of
-        # fit, .90 to .97 with a whole one (bibtex, tmc2007, cooking).
-        halved = self.eta0 == "auto" and self._kernel_loss == "squared_hinge"
-        return self._plan(
-            learning_rate="constant", follows=True, step_factor=0.5 if halved else 1.0
-        )
+        factor = self._loss.partial_step if self.eta0 == "auto" else 1.0
+        return self._plan(learning_rate="constant", follows=True, step_factor=factor)
 
     # Whether an intercept can take up what is subtracted from features.
     _has_intercept = True
@@ -153,17 +159,21 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         return rows if scaling is None else scaling.apply(rows)
 
     @property
-    def _kernel_loss(self) -> str:
-        return loss_of(self.reduction, self.loss).name
+    def _form(self) -> Reduction:
+        return BY_NAME[self.reduction]
+
+    @property
+    def _loss(self) -> Loss:
+        return loss_of(self.reduction, self.loss)
 
     @property
     def _link(self) -> str:
-        return loss_of(self.reduction, self.loss).link
+        return self._loss.link
 
     @property
     def _cut_scores(self) -> bool:
         """Whether a cutoff is better on `decision_function` than on `predict_proba`."""
-        return loss_of(self.reduction, self.loss).clips
+        return self._loss.clips
 
     def _n_threads(self) -> int:
         return usable_threads(self.n_jobs)
@@ -266,7 +276,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             As in `fit`, with the same columns in each call; labels may be without rows.
         classes : array-like of shape (n_classes,), default=None
             All classes, in the first call with 1-D y. For multi-label y the columns say
-            it; if given, there must be one for each.
+            it; if given, there must be one for each, or the classes 0 and 1 for each, as in
+            `classes_` and in scikit-learn's multi-output classifiers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, relative to those of all calls; 1 where there are none.
 
@@ -333,8 +344,10 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         **Resumption.** With ``warm_start=True``, a run that a callback stopped, or that an
         error of the reader or Ctrl-C ended, goes on after the last complete block, and
         ends with the same bits. So does a pickle that a callback wrote at the end of a
-        block or an epoch. Blocks must be the same again, and so must the parameters that
-        are read when a run begins: reduction, loss, weights of labels, rates and patience.
+        block or an epoch. Blocks must be the same again: names of the labels, number of rows
+        and a checksum of each are kept, and a run does not train on one that differs. So must
+        the parameters that are read when a run begins: reduction, loss, weights of labels,
+        rates and patience.
 
         Parameters
         ----------
@@ -358,11 +371,11 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         Raises
         ------
         ValueError
-            If `blocks` can be read just once, has no block, or gives other rows in a later
-            pass; with the number of the block, if its X or y are not as in `fit`, or have
-            other features or labels than the first block; if ``early_stopping=True``
-            without `X_val` and `y_val`; if a parameter has changed that an unfinished run
-            has read.
+            If `blocks` can be read just once, has no block, or gives other rows, labels or
+            values in a later pass; with the number of the block, if its X or y are not as in
+            `fit`, or have other features or labels than the first block; if
+            ``early_stopping=True`` without `X_val` and `y_val`; if a parameter has changed that
+            an unfinished run has read.
 
         See Also
         --------
@@ -399,6 +412,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         if self._training.position is None:
             self._go_on()
             sums = self._first_pass(stream)
+            if self._target.names is None and hasattr(blocks, "target_names"):
+                self._target = with_names(self._target, blocks.target_names)
             if self._set_scaling(sums):
                 sums = self._first_pass(stream)
             self._set_rates(sums)
@@ -423,12 +438,11 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             y,
             target=target,
             classes=classes,
-            allow_weights=self.reduction not in ONE_VS_REST,
+            allow_weights=self._form.softmax,
         )
-        if classes is not None and len(np.unique(np.asarray(classes))) != target.n_labels:
+        if classes is not None and _n_classes(classes) != target.n_labels:
             raise ValueError(
-                f"classes has {len(np.unique(np.asarray(classes)))} entries, but y has "
-                f"{target.n_labels} labels."
+                f"classes has {_n_classes(classes)} entries, but y has {target.n_labels} labels."
             )
         if self.label_sampling == "cycle" and label_sets.values is not None:
             raise ValueError(
@@ -472,20 +486,20 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         label_sets, _ = read_labels(
             y_val,
             target=self._target,
-            allow_weights=self.reduction not in ONE_VS_REST,
+            allow_weights=self._form.softmax,
             input_name="y_val",
         )
         _check_as_many_rows(rows, label_sets, "X_val and y_val")
         return rows, label_sets, X_val, y_val
 
     def _check_parameters(self) -> None:
-        if self.loss == "squared_hinge" and self.reduction not in ONE_VS_REST:
+        if self._form.softmax and self.loss != "log_loss":
             raise ValueError(
-                f"loss='squared_hinge' is for the one-vs-rest reductions; reduction="
+                f"loss={self.loss!r} is for the one-vs-rest reductions; reduction="
                 f"{self.reduction!r} is a softmax one. Use loss='log_loss' or "
                 "reduction='one_vs_rest'."
             )
-        if self.label_sampling == "cycle" and self.reduction != "pick_one":
+        if self.label_sampling == "cycle" and not self._form.draws:
             raise ValueError(
                 f"label_sampling='cycle' is for reduction='pick_one'; {self.reduction!r} uses "
                 "all labels in each epoch. Leave label_sampling='random'."
@@ -567,6 +581,19 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         bare = cls(**{name: state[name] for name in cls._get_param_names()})
         return training_of(state, bare._options(), bare._plan())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        training = self._training
+        if training is None or not training.has_learned:
+            return
+        try:
+            training.check(self.n_features_in_, self._target.n_labels)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The state of this {type(self).__name__} is damaged: {error}. Nothing can be "
+                "computed with it; load an intact copy, or fit the estimator again."
+            ) from error
+
     # ------------------------------------------------------------------- targets
     def _build_targets(
         self,
@@ -615,7 +642,7 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         position, sums, n_filled = first_pass(
             stream, self._sums, self._block_targets, read_weights
         )
-        softmax = BY_NAME[self.reduction].softmax
+        softmax = self._form.softmax
         self._count_unlabeled(position.n_rows, n_filled if softmax else position.n_rows)
         training.position, training.progress = position, None
         return sums
@@ -669,6 +696,9 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
     def _follow(self, rows: Rows, targets: Targets, first: bool) -> None:
         """Let the penalty, and a mean, follow the rows of a stream of batches."""
         training = self._training
+        if training.n_averaged:
+            # Of epochs, by an earlier `average`.
+            training.drop_mean()
         if not first:
             training.begin_following()
         arrivals = training.arrivals
@@ -706,7 +736,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         objective = self.early_stopping, self.reduction, self.loss
         try:
             self._training.begin_run(objective, self.n_iter_no_change, self.early_stopping)
-            return run_epochs(self._training, source, watch)
+            with self._training.model.naming_memory():
+                return run_epochs(self._training, source, watch)
         except BaseException:
             # An epoch that was interrupted leaves weights that fit to no counter.
             if not source.resumes:
@@ -800,7 +831,7 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             scores = all_scores(model, rows, n_threads=n_threads)
             return kept_inside(nearest_simplex((1 + scores) / 2))
         out = all_scores(model, rows, link=self._link, n_threads=n_threads)
-        if self._target.kind == "multiclass" and self.reduction in ONE_VS_REST:
+        if self._target.kind == "multiclass" and not self._form.softmax:
             out /= out.sum(axis=1, keepdims=True)
         return out
 
@@ -838,7 +869,7 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         check_is_fitted(self)
         rows = self._read_rows(X)
         model, n_threads = self._training.fitted, self._n_threads()
-        if self._target.kind == "multiclass" or self.reduction not in ONE_VS_REST:
+        if self._target.kind == "multiclass" or self._form.softmax:
             labels = top_labels(model, rows, n_threads=n_threads)
             return self._target.to_output(np.arange(len(labels) + 1), labels)
         return self._target.to_output(*positives(model, rows, n_threads=n_threads))
