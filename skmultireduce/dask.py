@@ -471,6 +471,12 @@ the order of the partitions, so scores may differ in the last digits.
         return self
 
     def _check_distributable(self, scoring: Scoring) -> None:
+        if self.param_grid is not None:
+            raise ValueError(
+                "param_grid is not searched on a cluster. Search with ThresholdedMultiLabel on a "
+                "sample of the rows (param_grid='auto' moves alpha_scale, whose best value does "
+                "not depend on their number), and set the best parameters here."
+            )
         if not scoring.exact:
             raise ValueError(
                 f"scoring={self.scoring!r} needs all predictions in one place. On a cluster use "

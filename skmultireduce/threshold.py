@@ -408,7 +408,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     Another cutoff for an estimator that is fitted:
 
     >>> FixedThresholdMultiLabel(model.estimator_, threshold=0.6).predict(X[:2])
-    array([[0, 0, 0, 1, 0],
+    array([[0, 0, 0, 1, 1],
            [0, 0, 1, 0, 0]])
     """
 
@@ -771,7 +771,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         random_state: int | np.random.RandomState | None = None,
         store_cv_results: bool = False,
         param_grid: Any = None,
-        error_score: float | str = float("nan"),
+        error_score: float | str = np.nan,
     ):
         self.estimator = estimator
         self.scoring = scoring
