@@ -38,7 +38,7 @@ from .._data.stratify import stratified_holdout
 from .._data.weights import read_class_weight, read_sample_weight
 from .._models.model import Model
 from .._models.threads import usable_threads
-from .._reductions.table import BY_NAME, REDUCTIONS, Loss, Reduction, loss_of
+from .._reductions.table import BY_NAME, LOSS_OPTIONS, REDUCTIONS, Loss, Reduction, loss_of
 from .._reductions.targets import Targets
 from .._sklearn import CallbackSupportMixin, Interval, StrOptions, _fit_context
 from .._state import VersionedState
@@ -82,7 +82,7 @@ class BaseSGDMultiLabel(
 
     _parameter_constraints: dict = {
         "reduction": [StrOptions(set(REDUCTIONS))],
-        "loss": [StrOptions({"log_loss", "squared_hinge"})],
+        "loss": [StrOptions(set(LOSS_OPTIONS))],
         "alpha": [Interval(numbers.Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="left"), None],
