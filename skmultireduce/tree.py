@@ -60,6 +60,13 @@ _SMALLEST_SQUARE = 1e-30
 _LEAST = np.finfo(np.float32).tiny
 
 
+def _no_stream(estimator: Any) -> bool:
+    raise AttributeError(
+        "A label tree is made of all rows together, and has no fit_stream. Use fit, partial_fit "
+        "for more rows of the same labels, or MultiLabelSGDClassifier.fit_stream."
+    )
+
+
 class LabelTreeClassifier(
     VersionedState, NamedLabels, CallbackSupportMixin, ClassifierMixin, BaseEstimator
 ):
