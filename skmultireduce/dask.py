@@ -31,6 +31,7 @@ from ._cluster.pools import ClusterPool, LabelParts, take_training_rows
 from ._cluster.records import Facts, Held, Split
 from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, scaled, with_targets
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
+from ._cutoff.estimator import has_decision, inner_has
 from ._cutoff.folds import check_prefit
 from ._cutoff.metric import Scoring
 from ._data.label_sets import Target
@@ -40,7 +41,7 @@ from ._models.linear import LinearModel
 from ._sklearn import Interval, _fit_context, with_callbacks
 from ._state import forgets_on_error
 from .linear import MultiLabelSGDClassifier
-from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has
+from .threshold import ThresholdedMultiLabel
 
 __all__ = ["DaskMultiLabelSGDClassifier", "DaskThresholdedMultiLabel"]
 
@@ -551,8 +552,8 @@ the order of the partitions, so scores may differ in the last digits.
 
     predict = lazy("predict", ThresholdedMultiLabel)
     predict_scores = lazy("predict_scores", ThresholdedMultiLabel)
-    decision_function = lazy("decision_function", ThresholdedMultiLabel, _has_decision)
-    predict_proba = lazy("predict_proba", ThresholdedMultiLabel, _inner_has("predict_proba"))
+    decision_function = lazy("decision_function", ThresholdedMultiLabel, has_decision)
+    predict_proba = lazy("predict_proba", ThresholdedMultiLabel, inner_has("predict_proba"))
 
     def to_local(self) -> ThresholdedMultiLabel:
         """The fitted estimator without Dask; its predictions are the same.

@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.blocks import indexable_rows
-from ._data.inner_fits import fit_inner
+from ._data.inner_fits import fit_inner, inner_has
 from ._data.label_forms import label_lists_of
 from ._data.label_names import NamedLabels, with_names
 from ._data.label_sets import LabelSets, read_labels
@@ -30,14 +30,6 @@ from ._sklearn import (
 from ._state import VersionedState, forgets_on_error
 
 __all__ = ["LabelListClassifier"]
-
-
-def _inner_has(name: str) -> Callable[[Any], bool]:
-    def check(self: Any) -> bool:
-        getattr(getattr(self, "estimator_", self.estimator), name)
-        return True
-
-    return check
 
 
 class LabelListClassifier(VersionedState, NamedLabels, MetaEstimatorMixin, BaseEstimator):
@@ -193,7 +185,7 @@ class LabelListClassifier(VersionedState, NamedLabels, MetaEstimatorMixin, BaseE
             self._target.n_labels,
         )
 
-    @available_if(_inner_has("predict_proba"))
+    @available_if(inner_has("predict_proba"))
     def predict_proba(self, X: Any) -> Any:
         """Probabilities of the classifier; columns are `label_names_`.
 
@@ -209,7 +201,7 @@ class LabelListClassifier(VersionedState, NamedLabels, MetaEstimatorMixin, BaseE
         check_is_fitted(self, "estimator_")
         return self.estimator_.predict_proba(X)
 
-    @available_if(_inner_has("decision_function"))
+    @available_if(inner_has("decision_function"))
     def decision_function(self, X: Any) -> Any:
         """Scores of the classifier; columns are `label_names_`.
 
