@@ -69,7 +69,7 @@ class BuildExt(build_ext):
                 source.write_text(f"{code}\n")
                 try:
                     self.compiler.compile([str(source)], output_dir=folder)
-                except BaseError:
+                except (BaseError, OSError):
                     sys.exit(f"skmultireduce: {message}")
 
     def build_extensions(self):
