@@ -34,6 +34,7 @@ from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
 from ._cutoff.folds import check_prefit
 from ._cutoff.metric import Scoring
 from ._data.label_sets import Target
+from ._data.score_matrix import no_scores
 from ._data.weights import read_class_weight
 from ._models.linear import LinearModel
 from ._sklearn import Interval, _fit_context, with_callbacks
@@ -314,11 +315,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         target = self._target
         if method == "predict":
             return target.to_output(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32))
+        if method == "predict_scores":
+            return no_scores(np.empty((0, target.n_labels), dtype=self.dtype))
         binary = method == "decision_function" and target.kind == "multiclass"
         shape = (0,) if binary and target.n_labels == 2 else (0, target.n_labels)
         return np.empty(shape, dtype=self.dtype)
 
     predict = lazy("predict", MultiLabelSGDClassifier)
+    predict_scores = lazy("predict_scores", MultiLabelSGDClassifier)
     decision_function = lazy("decision_function", MultiLabelSGDClassifier)
     predict_proba = lazy("predict_proba", MultiLabelSGDClassifier)
     predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier)
@@ -542,9 +546,11 @@ the order of the partitions, so scores may differ in the last digits.
         if method == "predict":
             return self._target.to_output(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32))
         dtype = getattr(self.estimator_, "dtype", np.float64)
-        return np.empty((0, self._target.n_labels), dtype=dtype)
+        empty = np.empty((0, self._target.n_labels), dtype=dtype)
+        return no_scores(empty) if method == "predict_scores" else empty
 
     predict = lazy("predict", ThresholdedMultiLabel)
+    predict_scores = lazy("predict_scores", ThresholdedMultiLabel)
     decision_function = lazy("decision_function", ThresholdedMultiLabel, _has_decision)
     predict_proba = lazy("predict_proba", ThresholdedMultiLabel, _inner_has("predict_proba"))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from ._cutoff.scores import response_method_of
 from ._inspection.best_labels import best_labels
 from ._inspection.linear_parts import (
     as_one_row,
@@ -113,7 +112,10 @@ class LabelScore(NamedTuple):
     {
         "k": [Interval(Integral, 1, None, closed="left")],
         "label_names": ["array-like", None],
-        "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
+        "threshold": [Real, None],
+        "response_method": [
+            StrOptions({"auto", "predict_proba", "decision_function", "predict_scores"})
+        ],
         "as_frame": ["boolean"],
     },
     prefer_skip_nested_validation=True,
@@ -123,6 +125,7 @@ def top_labels(
     X: Any,
     k: int = 5,
     *,
+    threshold: float | None = None,
     label_names: Sequence | None = None,
     response_method: str = "auto",
     as_frame: bool = False,
@@ -133,16 +136,21 @@ def top_labels(
     ----------
     estimator : object
         A fitted multi-label classifier with `predict_proba` or `decision_function` in any of
-        scikit-learn's shapes, or a classifier of 1-D y; also a pipeline or a search.
+        scikit-learn's shapes, or with `predict_scores`, or a classifier of 1-D y; also a
+        pipeline or a search.
     X : {array-like, sparse} of shape (n_samples, n_features)
         Rows, of what the estimator takes.
     k : int, default=5
         Number of labels for each row, in [1, inf); all if there are fewer.
+    threshold : float, default=None
+        Labels with a lower score are left out.
     label_names : array-like of shape (n_labels,), default=None
         Names of the labels. None: the estimator's `label_names_`, or the classes of 1-D y,
         else the numbers of the labels.
-    response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"``: probabilities if there are some.
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
+            default="auto"
+        Where scores come from; ``"auto"``: probabilities if there are some. Of estimators
+        with `predict_scores` only the labels that are asked for are scored.
     as_frame : bool, default=False
         If True, return a ``pandas.DataFrame``.
 
@@ -184,17 +192,13 @@ def top_labels(
     >>> [best.label for best in top_labels(model, ["numpy", "pandas"], 1)[1]]
     ['frame']
     """
-    method = response_method_of(response_method, estimator)
-    names, blocks = best_labels(estimator, X, k, method, label_names)
+    names, rows = best_labels(estimator, X, k, threshold, response_method, label_names)
     records = [
         [
-            LabelScore(row, rank, names[label], float(score))
-            for rank, (label, score) in enumerate(zip(labels, scores, strict=True), start=1)
+            LabelScore(row, rank, names[label], score)
+            for rank, (label, score) in enumerate(best, start=1)
         ]
-        for first, block_labels, block_scores in blocks
-        for row, (labels, scores) in enumerate(
-            zip(block_labels.tolist(), block_scores.tolist(), strict=True), start=first
-        )
+        for row, best in enumerate(rows)
     ]
     if not as_frame:
         return records

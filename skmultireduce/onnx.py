@@ -14,6 +14,7 @@ from ._data.label_names import names_of
 from ._reductions.table import BY_NAME, loss_of
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
+from .tree import LabelTreeClassifier
 
 __all__ = ["register_converters", "to_onnx"]
 
@@ -124,6 +125,7 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     from skl2onnx.common.data_types import FloatTensorType
 
     check_is_fitted(model)
+    _refuse_trees(model)
     if X is None and "initial_types" not in params:
         params["initial_types"] = [("X", FloatTensorType([None, model.n_features_in_]))]
     elif X is not None and hasattr(X, "astype") and getattr(X, "dtype", None) == np.float64:
@@ -137,6 +139,17 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
         entry = converted.metadata_props.add()
         entry.key, entry.value = "label_names", json.dumps([str(name) for name in names])
     return converted
+
+
+def _refuse_trees(model: Any) -> None:
+    """ONNX has no operators for the sparse weights and the search of a label tree."""
+    parts = [getattr(model, "steps", [(None, model)])[-1][1]]
+    parts += [getattr(parts[0], name, None) for name in ("estimator_", "estimator")]
+    if any(isinstance(part, LabelTreeClassifier) for part in parts):
+        raise ValueError(
+            "LabelTreeClassifier cannot be exported to ONNX, which has no operators for its "
+            "sparse weights and its search. Export MultiLabelSGDClassifier, or pickle the tree."
+        )
 
 
 def _as_float(operator: Any, container: Any) -> Any:

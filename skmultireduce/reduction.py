@@ -29,6 +29,7 @@ from ._data.inner_fits import last_step
 from ._data.label_names import NamedLabels
 from ._data.label_sets import read_labels
 from ._data.notices import gathered, pass_on, warn
+from ._data.score_matrix import check_request, score_matrix, select_scores
 from ._data.sparse import check_sparse
 from ._data.weights import read_sample_weight
 from ._reductions.class_table import ClassTable, SizeClasses
@@ -640,6 +641,47 @@ class MultiClassReduction(
             return _open_unit_interval(np.array(scores, copy=True))
         parts = [self._marginals(part)[0] for part in self._blocks(X, self._row_bytes)]
         return _open_unit_interval(np.concatenate(parts))
+
+    def predict_scores(
+        self, X: Any, *, top_k: int | None = None, threshold: float | None = None
+    ) -> Any:
+        """Scores of the best labels of each row, in a sparse matrix.
+
+        Parameters
+        ----------
+        X : {array-like, sparse} of shape (n_samples, n_features)
+            Data.
+        top_k : int, default=None
+            So many labels of each row; of equal ones the label that comes first.
+        threshold : float, default=None
+            The labels with at least this score. With `top_k`: those of the `top_k` that
+            reach it.
+
+        Returns
+        -------
+        scores : CSR of shape (n_samples, n_labels)
+            Values of `predict_proba`, or of `decision_function` if there is no
+            `predict_proba`; what is not stored is lower. An array of shape (n_samples,
+            n_labels) is never made.
+
+        Raises
+        ------
+        ValueError
+            If neither `top_k` nor `threshold` is given, or y was 1-D with two classes and
+            the classifier has no `predict_proba`: then a row has one score.
+        """
+        check_request(top_k, threshold)
+        name = "predict_proba" if hasattr(self, "predict_proba") else "decision_function"
+        row_bytes = max(self._row_bytes, 64.0 * self.n_labels_)
+        parts = []
+        for part in self._blocks(X, row_bytes):
+            scores = np.asarray(getattr(self, name)(part))
+            if scores.ndim == 1:
+                raise ValueError(
+                    "The classifier gives one score for two classes. Use decision_function."
+                )
+            parts.append(select_scores(scores, top_k, threshold))
+        return score_matrix(parts, self.n_labels_)
 
     @available_if(_has_decision_function)
     def decision_function(self, X: Any) -> np.ndarray:

@@ -12,6 +12,7 @@ from joblib.parallel import get_active_backend
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.label_names import NamedLabels
@@ -57,6 +58,13 @@ _SMALLEST_SQUARE = 1e-30
 
 # The least that predict_proba gives.
 _LEAST = np.finfo(np.float32).tiny
+
+
+def _no_stream(estimator: Any) -> bool:
+    raise AttributeError(
+        "A label tree is made of all rows together, and has no fit_stream. Use fit, partial_fit "
+        "for more rows of the same labels, or MultiLabelSGDClassifier.fit_stream."
+    )
 
 
 class LabelTreeClassifier(
@@ -203,9 +211,6 @@ class LabelTreeClassifier(
         "verbose": ["verbose"],
     }
 
-    # Takes multi-label y as it is; see MultiClassReduction.
-    _takes_label_sets = True
-
     def __init__(
         self,
         *,
@@ -320,6 +325,10 @@ class LabelTreeClassifier(
         steps = epoch_steps("linear", self.eta0_, self.n_iter_, self.max_iter)
         self._train(rows, targets, np.array([steps]), X, y, 0.0, "float32")
         return self
+
+    @available_if(_no_stream)
+    def fit_stream(self, blocks: Any) -> None:
+        """Not available, as the error says that comes of it."""
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None

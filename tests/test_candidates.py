@@ -2,26 +2,44 @@
 
 import itertools
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, fbeta_score, jaccard_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 from twins import cutoff as twins
 
-from skmultireduce import FixedThresholdMultiLabel, ThresholdedMultiLabel
-from skmultireduce._cutoff.counters import Search
+from skmultireduce import (
+    FixedThresholdMultiLabel,
+    LabelTreeClassifier,
+    MultiClassReduction,
+    MultiLabelMLPClassifier,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+    diagnose,
+)
+from skmultireduce._cutoff.counters import Search, keys_of
 from skmultireduce._cutoff.scores import CandidateScores, DenseScores, Pool, csr_blocks
 from skmultireduce._cutoff.search import find
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.score_matrix import score_matrix, select_scores
 from skmultireduce._kernels import cutoff as kernels
+from skmultireduce.inspection import top_labels
+from skmultireduce.plotting import ThresholdCurveDisplay
 
 STRATEGIES = ["global", "per_label", "adjusted", "top_k", "relative"]
 AVERAGES = ["micro", "samples", "macro"]
@@ -249,7 +267,7 @@ def test_kernels_of_candidates_equal_the_dense_ones(dtype, weighted):
         matrix, dense = ragged(seed, dtype)
         scores, full = next(csr_blocks(matrix)())[1], DenseScores(dense)
         weight = rng.random(30) if weighted else None
-        slots = np.tile(np.sort(rng.integers(1, 2**31, 4)).astype(full.bits().dtype), (5, 1))
+        slots = np.tile(keys_of(np.array([0, -0.5, 0.0, 0.5], dtype)), (5, 1))
         slots[:, 0] = 0
         first = np.arange(6, dtype=np.int64) * 4
         counts = [np.zeros(20, float if weighted else np.int64) for _ in range(2)]
@@ -346,15 +364,26 @@ def test_scores_that_are_no_matrix_are_refused():
         ThresholdedMultiLabel(OnlyScores(), n_candidates=3, min_labels=4).fit(scores, y)
 
 
+@contextmanager
+def ignored(words):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", words and f".*{words}")
+        yield
+
+
 def test_the_lower_end_of_the_range_is_told():
     scores, y = problem(0)
     inner = Proba().fit(scores, y)
     params = {"response_method": "predict_scores", "n_candidates": 2, "cv": "prefit"}
-    model = ThresholdedMultiLabel(inner, **params).fit(scores, y)
+    model = ThresholdedMultiLabel(inner, **params)
+    with ignored("below all of the 2 candidates"):
+        model.fit(scores, y)
     assert model.lowest_candidate_ == np.sort(scores, axis=1)[:, -2].min()
     with pytest.warns(UserWarning, match="below all of the 2 candidates"):
         model.set_params(scoring="recall_micro").fit(scores, np.ones_like(y))
-    ranks = ThresholdedMultiLabel(inner, strategy="top_k", **params).fit(scores, y)
+    ranks = ThresholdedMultiLabel(inner, strategy="top_k", **params)
+    with ignored("below all of the 2 candidates"):
+        ranks.fit(scores, y)
     assert ranks.lowest_candidate_ == 2
     assert not hasattr(
         ThresholdedMultiLabel(inner, cv="prefit").fit(scores, y), "lowest_candidate_"
@@ -441,3 +470,103 @@ def test_predict_scores_of_threshold_estimators(method):
     for wrong in ({"top_k": 1.5}, {"top_k": True}, {"threshold": "high"}):
         with pytest.raises(TypeError, match="must be a number"):
             model.predict_scores(scores, **wrong)
+
+
+# --- classifiers of this package, and names ---
+
+
+@pytest.fixture(scope="module")
+def named():
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(rng.random((60, 5)) * (rng.random((60, 5)) < 0.6))
+    y = pd.DataFrame((X.toarray()[:, :4] > 0.4).astype(int), columns=["a", "b", "c", "d"])
+    y.loc[y.sum(axis=1) == 0, "a"] = 1
+    return X, y
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MultiLabelSGDClassifier(random_state=0, max_iter=3),
+        MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0, max_iter=3),
+        MultiLabelSGDClassifier(
+            reduction="one_vs_rest", loss="squared_hinge", random_state=0, max_iter=3
+        ),
+        MultiLabelMLPClassifier(random_state=0, max_iter=3),
+        MultiClassReduction(LogisticRegression()),
+        MultiClassReduction(LinearSVC()),
+        MultiClassReduction(LogisticRegression(), size_model="joint"),
+        ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0, max_iter=3), cv=2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("kind", ["multilabel", "classes"])
+def test_scores_are_those_of_dense_arrays(model, named, kind):
+    """All classifiers, multi-label and single-label y; top_k, threshold and both."""
+    X, y = named
+    if kind == "classes":
+        y = np.array(["x", "y", "z"])[np.arange(60) % 3]
+    model = clone(model).fit(X, y)
+    name = "predict_proba" if hasattr(model, "predict_proba") else "decision_function"
+    dense = getattr(model, name)(X)
+    middle = float(np.median(dense))
+    for request in ({"top_k": 2}, {"threshold": middle}, {"top_k": 2, "threshold": middle}):
+        with config_context(working_memory=0.01):
+            found = model.predict_scores(X, **request)
+        expected = score_matrix(
+            [select_scores(dense, request.get("top_k"), request.get("threshold"))], dense.shape[1]
+        )
+        np.testing.assert_array_equal(found.indptr, expected.indptr)
+        np.testing.assert_array_equal(found.indices, expected.indices)
+        np.testing.assert_allclose(found.data, expected.data, rtol=1e-6)
+    with pytest.raises(ValueError, match="top_k"):
+        model.predict_scores(X)
+
+
+def test_the_tree_has_candidates(named):
+    X, y = named
+    model = ThresholdedMultiLabel(
+        LabelTreeClassifier(random_state=0, max_iter=3), response_method="predict_scores",
+        n_candidates=4, cv=2, random_state=0,
+    ).fit(X, y.to_numpy())  # fmt: skip
+    dense = clone(model).set_params(response_method="predict_proba").fit(X, y.to_numpy())
+    assert model.best_threshold_ == pytest.approx(dense.best_threshold_, rel=1e-5)
+
+
+def test_top_labels_have_names(named):
+    """Lists and frames, of raw texts in a pipeline, of any estimator with scores."""
+    X, y = named
+    model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0).fit(X, y)
+    proba = model.predict_proba(X)
+    best = top_labels(model, X, k=2)
+    order = np.argsort(-proba, axis=1, kind="stable")[:, :2]
+    assert [[found.label for found in row] for row in best] == np.array(list("abcd"))[
+        order
+    ].tolist()
+    assert best[3][1].score == pytest.approx(proba[3, order[3, 1]])
+    frame = top_labels(model, X, k=3, threshold=0.5, as_frame=True)
+    assert frame.columns.tolist() == ["row", "rank", "label", "score"]
+    assert (frame["score"] >= 0.5).all()
+    assert (frame.groupby("row")["rank"].first() == 1).all()
+    assert len(frame) == np.minimum((proba >= 0.5).sum(axis=1), 3).sum()
+    texts = ["wine red", "beer", "wine beer", "red beer"] * 10
+    labels = np.array([[1, 0], [0, 1], [1, 1], [0, 1]] * 10)
+    for inner in (OneVsRestClassifier(LogisticRegression()), KNeighborsClassifier(3),
+                  OneVsRestClassifier(LinearSVC())):  # fmt: skip
+        pipe = make_pipeline(CountVectorizer(), inner).fit(texts, labels)
+        found = top_labels(pipe, ["wine red"], k=1, label_names=["Wine", "Beer"])
+        assert found[0][0].label == "Wine"
+        assert top_labels(pipe, ["beer"], k=1)[0][0].label == 1
+    with pytest.raises(ValueError, match=r"label_names has 3 names, .* 4 labels"):
+        top_labels(model, X, label_names=["a", "b", "c"])
+
+
+def test_displays_and_diagnosis_take_candidates(named):
+    scores, y = problem(0)
+    inner = OnlyScores().fit(scores, y)
+    display = ThresholdCurveDisplay.from_predictions(y, inner.predict_scores(scores, top_k=6))
+    dense = ThresholdCurveDisplay.from_predictions(y, scores)
+    np.testing.assert_allclose(display.scores, dense.scores)
+    own = ThresholdCurveDisplay.from_estimator(inner, scores, y)
+    np.testing.assert_allclose(own.scores, dense.scores)
+    assert diagnose(inner, scores, y).jaccard == pytest.approx(dense.best_score)

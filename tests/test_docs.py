@@ -81,7 +81,7 @@ def api_names():
     for line in (DOCS / "api" / "index.rst").read_text().splitlines():
         if line.startswith(".. currentmodule::"):
             module = line.split("::")[1].strip()
-        elif re.fullmatch(r"   [A-Za-z_.]+", line):
+        elif re.fullmatch(r"   [A-Za-z_.0-9]+", line):
             entries.add(f"{module}.{line.strip()}")
     return entries
 

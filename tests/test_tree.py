@@ -716,3 +716,80 @@ def test_labels_without_rows_have_no_probability():
     model = LabelTreeClassifier(branching=(5,), random_state=0).fit(X, y)
     P = model.predict_proba(X)
     assert P[:, 5:9].max() < 0.1
+
+
+def test_what_a_tree_does_not_have():
+    pytest.importorskip("skl2onnx")
+    from skmultireduce.onnx import to_onnx
+
+    X, y = labelled()
+    model = LabelTreeClassifier(random_state=0).fit(X, y)
+    assert not hasattr(model, "fit_stream")
+    with pytest.raises(AttributeError, match="partial_fit"):
+        model.fit_stream([(X, y)])
+    tuned = ThresholdedMultiLabel(model, cv="prefit").fit(X, y)
+    with pytest.raises(ValueError, match="LabelTreeClassifier"):
+        to_onnx(tuned, X[:1])
+
+
+# ---------------------------------------------------------------------------- theory
+@pytest.mark.parametrize("n_rows", [300, 3000])
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
+def test_10_5_regret_of_a_trained_tree_with_a_cutoff(n_rows, loss):
+    # Four kinds of rows, labels that depend on each other; the law is known, the tree is not
+    # told of it: what its nodes have missed bounds what the best cutoff on its scores loses.
+    rng = np.random.default_rng(n_rows)
+    n_labels, n_kinds = 8, 4
+    bits = (np.arange(1 << n_labels)[:, None] >> np.arange(n_labels)) & 1
+    tilt = bits @ rng.normal(-1, 1.5, size=(n_labels, n_kinds)) + 0.4 * bits.sum(axis=1)[:, None]
+    laws = np.exp(tilt - tilt.max(axis=0))
+    laws /= laws.sum(axis=0)
+    kinds = rng.integers(n_kinds, size=n_rows)
+    Y = np.array([bits[rng.choice(len(bits), p=laws[:, kind])] for kind in kinds])
+    X = np.eye(n_kinds)
+    model = LabelTreeClassifier(
+        loss=loss, branching=(3,), max_iter=20, min_magnitude=0, random_state=0
+    ).fit(X[kinds], Y)
+    tree, m, guess = model.trees_[0], laws.T @ bits, model.predict_proba(X).astype(float)
+    below = np.zeros((tree.n_nodes, n_labels), dtype=bool)
+    below[tree.leaves, np.arange(n_labels)] = True
+    for v in range(tree.n_nodes - 1, 0, -1):
+        below[tree.parents[v]] |= below[v]
+    meets = np.array([laws.T @ (bits @ below[v] > 0) for v in range(tree.n_nodes)])
+    # P(no label at all) is the root's, which a tree takes to have some: its first nodes are
+    # trained on rows with a label.
+    error = np.zeros((n_kinds, n_labels))
+    found = np.ones((tree.n_nodes, n_kinds))
+    for label in range(n_labels):
+        for kind, path in enumerate(model.explain(X, label)):
+            for step in path:
+                found[step.node, kind] = step.probability
+    sizes = below.sum(axis=1)
+    total = np.zeros(n_kinds)
+    for v in range(tree.n_nodes):
+        above = np.ones(n_kinds) if v == 0 else meets[tree.parents[v]]
+        eta = meets[v] / above
+        missed = above * np.abs(eta - found[v])
+        total += sizes[v] * missed
+        error[:, below[v]] += missed[:, None]
+    assert np.all(np.abs(m - guess) <= error + 1e-5)
+    mean_size = m.sum(axis=1).mean()
+    apart = total.mean() / mean_size
+    # Micro Jaccard of sets that are functions of the kind: E|h and Y| over E|h or Y|.
+    values = np.unique(m)
+
+    def jaccard(sets):
+        hits = (m * sets).sum(axis=1).mean()
+        return hits / (mean_size + sets.sum(axis=1).mean() - hits)
+
+    best, theta = max((jaccard(m >= value), jaccard(m >= value)) for value in values)
+    theta = best / (1 + best)
+    a = np.maximum(m - guess, 0).sum(axis=1).mean() / mean_size
+    b = np.maximum(guess - m, 0).sum(axis=1).mean() / mean_size
+    assert a + b <= apart + 1e-5
+    reached = jaccard(guess > theta)
+    assert reached >= best * (theta - a) / (theta + b) - 1e-6
+    assert best - reached <= (1 + best) * apart + 1e-6
+    if n_rows == 3000:
+        # Far from trivial: the bound is of use.
+        assert apart < 0.5

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from .._data.blocks import indexable_rows, iter_row_blocks
 from .._data.inner_fits import last_step
 from .._data.label_sets import LabelSets
-from .._data.score_matrix import best_columns, select_scores
+from .._data.score_matrix import best_columns, score_matrix, select_scores
 from .._data.sparse import check_sparse
 from .._kernels import cutoff as _kernels
 from .._sklearn import BaseSearchCV, _num_samples, _safe_indexing
@@ -28,6 +28,7 @@ __all__ = [
     "ScoreBlocks",
     "Source",
     "array_blocks",
+    "best_scores",
     "csr_blocks",
     "has_method",
     "predict_scores",
@@ -674,6 +675,30 @@ class Source:
             kept.extend(seen)
 
         return blocks
+
+
+def best_scores(
+    estimator: Any,
+    X: Any,
+    top_k: int | None,
+    threshold: float | None,
+    response_method: str = "auto",
+) -> Any:
+    """CSR scores of the best labels of each row, of any estimator that has scores."""
+    name = response_method_of(response_method, estimator)
+    asked = name == "predict_scores" or response_method == "auto"
+    if asked and has_method(estimator, "predict_scores") and name != "decision_function":
+        return predict_scores(estimator, X, top_k=top_k, threshold=threshold)
+    X = indexable_rows(X)
+    first = getattr(estimator, name)(rows_of(X, slice(0, min(1, _num_samples(X)))))
+    if not isinstance(first, list | tuple) and np.ndim(first) != 2:
+        raise ValueError(
+            "The estimator gives one score for both of two classes. Pass response_method="
+            "'predict_proba', or fit it on a multi-label indicator."
+        )
+    n_labels = len(first) if isinstance(first, list | tuple) else np.shape(first)[1]
+    found = Source(name, n_labels).each_block(estimator, X)
+    return score_matrix((scores.select(top_k, threshold) for scores in found), n_labels)
 
 
 def rows_of(X: Any, block: slice, rows: np.ndarray | None = None) -> Any:

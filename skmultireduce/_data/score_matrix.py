@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from .._kernels import cutoff as _kernels
 from .._sklearn import _align_api_if_sparse
 
-__all__ = ["best_columns", "check_request", "score_matrix", "select_scores"]
+__all__ = ["best_columns", "check_request", "no_scores", "score_matrix", "select_scores"]
 
 # Beyond this many labels of a row sorting is quicker than insertion.
 _MOST_INSERTED = 128
@@ -97,6 +97,11 @@ def select_scores(
     scores = np.take_along_axis(values, columns, 1)
     kept = (scores >= least) & (scores > -np.inf)
     return np.count_nonzero(kept, axis=1), columns[kept], scores[kept]
+
+
+def no_scores(like: np.ndarray) -> Any:
+    """CSR of no rows, in the type of an array of no rows."""
+    return score_matrix([select_scores(like, 1, None)], like.shape[1])
 
 
 def score_matrix(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], n_labels: int) -> Any:

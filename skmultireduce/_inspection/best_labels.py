@@ -1,4 +1,4 @@
-"""The best labels of rows, from any shape of scores."""
+"""The best labels of rows, by name, from any shape of scores."""
 
 from __future__ import annotations
 
@@ -6,65 +6,54 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from .._cutoff.scores import Source
-from .._data.blocks import indexable_rows, iter_row_blocks
+from .._cutoff.scores import best_scores
+from .._data.blocks import indexable_rows
 from .._data.label_names import names_of
 from .._data.naming import naming
-from .._sklearn import _num_samples, _safe_indexing
+from .._sklearn import _num_samples
 
 __all__ = ["best_labels"]
 
 
 def best_labels(
-    estimator: Any, X: Any, k: int, method: str, label_names: Any
-) -> tuple[list, Iterator[tuple[int, np.ndarray, np.ndarray]]]:
-    """Names of all labels, and the best ones of each row, block by block.
+    estimator: Any,
+    X: Any,
+    k: int,
+    threshold: float | None,
+    response_method: str,
+    label_names: Any,
+) -> tuple[list, Iterator[list[tuple[int, float]]]]:
+    """Names of all labels, and the best ones of each row.
 
     Parameters
     ----------
     estimator : object
     X : {array-like, sparse} of shape (n_samples, n_features)
     k : int
-    method : {"predict_proba", "decision_function"}
+    threshold : float or None
+        Least score.
+    response_method : str
+        Where scores come from.
     label_names : array-like of shape (n_labels,) or None
 
     Returns
     -------
     names : list of length n_labels
-    blocks : iterator of (int, ndarray, ndarray)
-        First row; numbers and scores of the labels, both of shape (n_rows, min(k, n_labels)).
+    rows : iterator of list of (int, float)
+        Numbers and scores of each row's labels, best first, of equal ones by number.
     """
-    X = indexable_rows(X)
-    n_rows = _num_samples(X)
-    if not n_rows:
+    if not _num_samples(indexable_rows(X)):
         raise ValueError(f"Found array with 0 sample(s) (shape={np.shape(X)}) in X.")
-    n_labels = _n_scores(getattr(estimator, method)(_safe_indexing(X, np.arange(1))))
-    names = _names(estimator, n_labels, label_names)
-    source = Source(method, n_labels)
+    found = best_scores(estimator, X, k, threshold, response_method)
 
-    def blocks() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        for block in iter_row_blocks(n_rows, n_labels * 8):
-            part = X
-            if block != slice(0, n_rows):
-                part = _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = source.scores(estimator, part)
-            labels = scores.top(min(k, n_labels))
-            yield block.start, labels, np.take_along_axis(scores.values, labels, axis=1)
+    def rows() -> Iterator[list[tuple[int, float]]]:
+        for first, last in zip(found.indptr[:-1], found.indptr[1:], strict=True):
+            labels, scores = found.indices[first:last], found.data[first:last]
+            order = np.lexsort((labels, -scores))
+            yield list(zip(labels[order].tolist(), scores[order].tolist(), strict=True))
 
-    return names, blocks()
-
-
-def _n_scores(scores: Any) -> int:
-    if isinstance(scores, list | tuple):
-        return len(scores)
-    if np.ndim(scores) != 2 or sp.issparse(scores):
-        raise ValueError(
-            "The estimator gives one score for both of two classes. Pass response_method="
-            "'predict_proba', or fit it on a multi-label indicator."
-        )
-    return np.shape(scores)[1]
+    return _names(estimator, found.shape[1], label_names), rows()
 
 
 def _names(estimator: Any, n_labels: int, label_names: Any) -> list:

@@ -33,6 +33,7 @@ from .._data.label_sets import LabelSets, Target, read_labels
 from .._data.naming import naming
 from .._data.notices import warn
 from .._data.rows import Rows, read_X
+from .._data.score_matrix import check_request
 from .._data.stratify import stratified_holdout
 from .._data.weights import read_class_weight, read_sample_weight
 from .._models.model import Model
@@ -44,7 +45,15 @@ from .._state import VersionedState
 from .arrivals import Arrivals
 from .form_1 import training_of
 from .loop import InMemory, Source, Watch, run_epochs
-from .predictions import all_scores, kept_inside, nearest_simplex, positives, top_labels
+from .predictions import (
+    LINKS,
+    all_scores,
+    best_scores,
+    kept_inside,
+    nearest_simplex,
+    positives,
+    top_labels,
+)
 from .schedule import LEARNING_RATES, Plan
 from .stream import Block, BlockSource, Stream, first_pass
 from .training import Position, Training
@@ -827,13 +836,67 @@ class BaseSGDMultiLabel(
         check_is_fitted(self)
         rows = self._read_rows(X)
         model, n_threads = self._training.fitted, self._n_threads()
-        if self._target.kind == "multiclass" and self._cut_scores:
-            scores = all_scores(model, rows, n_threads=n_threads)
-            return kept_inside(nearest_simplex((1 + scores) / 2))
-        out = all_scores(model, rows, link=self._link, n_threads=n_threads)
         if self._target.kind == "multiclass" and not self._form.softmax:
-            out /= out.sum(axis=1, keepdims=True)
-        return out
+            return self._probabilities(all_scores(model, rows, n_threads=n_threads))
+        return all_scores(model, rows, link=self._link, n_threads=n_threads)
+
+    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Probabilities of scores, which are changed."""
+        single = self._target.kind == "multiclass" and not self._form.softmax
+        if single and self._cut_scores:
+            return kept_inside(nearest_simplex((1 + scores) / 2))
+        LINKS[self._link](scores)
+        kept_inside(scores)
+        if single:
+            scores /= scores.sum(axis=1, keepdims=True)
+        return scores
+
+    def predict_scores(
+        self, X: Any, *, top_k: int | None = None, threshold: float | None = None
+    ) -> Any:
+        """Probabilities of the best labels of each row, in a sparse matrix.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        top_k : int, default=None
+            So many labels of each row; of equal ones the label that comes first.
+        threshold : float, default=None
+            The labels whose probability is at least this. With `top_k`: those of the
+            `top_k` that reach it.
+
+        Returns
+        -------
+        scores : CSR of shape (n_samples, n_labels)
+            Values of `predict_proba`; what is not stored is lower. An array of shape
+            (n_samples, n_labels) is never made.
+
+        Raises
+        ------
+        ValueError
+            If neither `top_k` nor `threshold` is given.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_multilabel_classification
+        >>> from skmultireduce import MultiLabelSGDClassifier
+        >>> X, y = make_multilabel_classification(allow_unlabeled=False, random_state=0)
+        >>> model = MultiLabelSGDClassifier(random_state=0).fit(X, y)
+        >>> scores = model.predict_scores(X, top_k=2)
+        >>> scores.shape, scores.nnz
+        ((100, 5), 200)
+        """
+        check_request(top_k, threshold)
+        check_is_fitted(self)
+        return best_scores(
+            self._training.fitted,
+            self._read_rows(X),
+            top_k,
+            threshold,
+            finish=self._probabilities,
+            n_threads=self._n_threads(),
+        )
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of `predict_proba`.
