@@ -371,7 +371,7 @@ def test_the_lower_end_of_the_range_is_told():
     assert model.lowest_candidate_ == np.sort(scores, axis=1)[:, -2].min()
     with pytest.warns(UserWarning, match="below all of the 2 candidates"):
         model.set_params(scoring="recall_micro").fit(scores, np.ones_like(y))
-    ranks = ThresholdedMultiLabel(inner, strategy="top_k", **params).fit(scores, y)
+    ranks = tuned(inner, scores, y, strategy="top_k", **params)
     assert ranks.lowest_candidate_ == 2
     assert not hasattr(
         ThresholdedMultiLabel(inner, cv="prefit").fit(scores, y), "lowest_candidate_"
@@ -482,7 +482,7 @@ def named():
         ),
         MultiLabelMLPClassifier(random_state=0, max_iter=3),
         MultiClassReduction(LogisticRegression()),
-        MultiClassReduction(LinearSVC(), reduction="one_vs_rest"),
+        MultiClassReduction(LinearSVC()),
         MultiClassReduction(LogisticRegression(), size_model="joint"),
         ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0, max_iter=3), cv=2),
     ],
