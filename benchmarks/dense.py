@@ -146,7 +146,7 @@ def peers(X: np.ndarray, Y: sp.csr_matrix, X_test: np.ndarray, Y_test: Any, name
 
     def logistic(X: np.ndarray, Y: Any) -> Callable:
         head = OneVsRestClassifier(LogisticRegression(C=10, max_iter=200))
-        # In int8 scikit-learn takes label 128 for -128.
+        # With int8 and more than 127 labels scikit-learn learns something else.
         return head.fit(X, Y.astype(np.int64)).decision_function
 
     def ridge(X: np.ndarray, Y: Any) -> Callable:
