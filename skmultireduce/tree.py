@@ -62,8 +62,9 @@ _LEAST = np.finfo(np.float32).tiny
 
 def _no_stream(estimator: Any) -> bool:
     raise AttributeError(
-        "A label tree is made of all rows together, and has no fit_stream. Use fit, partial_fit "
-        "for more rows of the same labels, or MultiLabelSGDClassifier.fit_stream."
+        "LabelTreeClassifier has no fit_stream: labels are clustered by all rows, and nodes train "
+        "on theirs in each epoch. Use fit on a sparse X, which may be memory-mapped, or "
+        "partial_fit on blocks of rows, the first of which should have most of the labels."
     )
 
 
