@@ -146,10 +146,11 @@ def peers(X: np.ndarray, Y: sp.csr_matrix, X_test: np.ndarray, Y_test: Any, name
 
     def logistic(X: np.ndarray, Y: Any) -> Callable:
         head = OneVsRestClassifier(LogisticRegression(C=10, max_iter=200))
-        return head.fit(X, Y).decision_function
+        # With int8 and more than 127 labels scikit-learn learns something else.
+        return head.fit(X, Y.astype(np.int64)).decision_function
 
     def ridge(X: np.ndarray, Y: Any) -> Callable:
-        return RidgeClassifier(alpha=1.0).fit(X, Y.toarray()).decision_function
+        return RidgeClassifier(alpha=1.0).fit(X, Y.toarray().astype(np.int64)).decision_function
 
     contenders: dict[str, Callable] = {
         "one_vs_rest": model("one_vs_rest"),
@@ -178,8 +179,16 @@ def peers(X: np.ndarray, Y: sp.csr_matrix, X_test: np.ndarray, Y_test: Any, name
     return found
 
 
-def sets() -> dict[str, Callable]:
-    """Embeddings of real texts, and Gaussian rows; train and test."""
+def prepared(name: str) -> data.Data:
+    data.prepare(name)
+    return data.load(name)
+
+
+def sets(files: list[str]) -> dict[str, Callable]:
+    """Embeddings of real texts, and Gaussian rows; train and test.
+
+    Files are named as in ``cooking=vectors.npz``, with X_train and X_test of an encoder.
+    """
 
     def gaussian(features: int, labels: int) -> Callable:
         def make() -> tuple:
@@ -190,7 +199,7 @@ def sets() -> dict[str, Callable]:
 
     def svd(name: str, size: int) -> Callable:
         def make() -> tuple:
-            part = data.load(name)
+            part = prepared(name)
             reduce = TruncatedSVD(size, random_state=0)
             train = normalize(reduce.fit_transform(part.X_train)).astype(np.float32)
             test = normalize(reduce.transform(part.X_test)).astype(np.float32)
@@ -200,7 +209,7 @@ def sets() -> dict[str, Callable]:
 
     def transformed(name: str) -> Callable:
         def make() -> tuple:
-            part = data.load(name)
+            part = prepared(name)
             network = public("MultiLabelMLPClassifier")(embedding_dim=256, random_state=0)
             network.fit(part.X_train, part.Y_train)
             train, test = network.transform(part.X_train), network.transform(part.X_test)
@@ -208,7 +217,18 @@ def sets() -> dict[str, Callable]:
 
         return make
 
-    return {
+    def from_file(name: str, path: str) -> Callable:
+        def make() -> tuple:
+            part, vectors = prepared(name), np.load(path)
+            return vectors["X_train"], part.Y_train, vectors["X_test"], part.Y_test
+
+        return make
+
+    given = {
+        f"{name}, {Path(path).stem}": from_file(name, path)
+        for name, path in (file.split("=", 1) for file in files)
+    }
+    return given | {
         "Gaussian, 384 x 200": gaussian(384, 200),
         "Gaussian, 768 x 1,000": gaussian(768, 1000),
         "cooking, SVD 384": svd("cooking", 384),
@@ -309,6 +329,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--grid", action="store_true", help="rates of many shapes")
     parser.add_argument("--sets", nargs="*", help="peers, on these sets (none named: all)")
+    parser.add_argument("--vectors", nargs="+", default=[], help="as cooking=vectors.npz")
     parser.add_argument("--models", nargs="+", help="peers of these names alone")
     parser.add_argument("--threads", action="store_true", help="gain of a second thread")
     parser.add_argument("--mapped", type=float, help="GiB of a float16 memory map to train on")
@@ -326,7 +347,7 @@ def main() -> int:
         result["mapped"] = mapped(args.mapped)
     elif args.sets is not None:
         result["peers"] = {}
-        for name, make in sets().items():
+        for name, make in sets(args.vectors).items():
             if not args.sets or name in args.sets:
                 print(f"\n{name}")
                 result["peers"][name] = peers(*make(), args.models)

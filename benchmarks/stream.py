@@ -25,10 +25,10 @@ from pathlib import Path
 import joblib
 import measure
 import numpy as np
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.datasets import FastTextBlocks
+from skmultireduce.text import HashingVectorizer
 
 MB = 1e6
 N_LABELS = 40
@@ -97,7 +97,11 @@ def train(job: str, folder: Path, args: argparse.Namespace) -> dict:
     blocks = FastTextBlocks(
         folder / "train.txt",
         HashingVectorizer(
-            n_features=args.features, analyzer=str.split, alternate_sign=False, dtype="float32"
+            n_features=args.features,
+            token_pattern=r"\S+",
+            lowercase=False,
+            alternate_sign=False,
+            dtype="float32",
         ),
         target_names=LABELS,
         block_size=args.block_size,

@@ -19,7 +19,7 @@ from sklearn.metrics import jaccard_score
 
 from ._cutoff.rule import rule_of
 from ._cutoff.scores import response_method_of
-from ._reductions.table import ONE_VS_REST, REDUCTIONS
+from ._reductions.table import LOSS_OPTIONS, ONE_VS_REST, REDUCTIONS
 from ._sklearn import ProgressBar
 from .datasets import load_python_imports, read_fasttext
 from .linear import MultiLabelSGDClassifier
@@ -36,7 +36,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train", type=Path, help="training file in fastText's format")
     parser.add_argument("--test", type=Path, help="test file in fastText's format")
     parser.add_argument("--reduction", choices=REDUCTIONS, default="pick_one")
-    parser.add_argument("--loss", choices=("log_loss", "squared_hinge"), default="log_loss")
+    parser.add_argument("--loss", choices=LOSS_OPTIONS, default="log_loss")
     parser.add_argument(
         "--strategy", choices=("global", "per_label", "adjusted"), default="global",
         help="form of the cutoff",
@@ -50,8 +50,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.train is None) != (options.test is None):
         parser.error("--train and --test go together; give both or none of them")
-    if options.loss == "squared_hinge" and options.reduction not in ONE_VS_REST:
-        parser.error("--loss squared_hinge needs --reduction one_vs_rest")
+    if options.loss != "log_loss" and options.reduction not in ONE_VS_REST:
+        parser.error(f"--loss {options.loss} needs --reduction one_vs_rest")
     return options
 
 

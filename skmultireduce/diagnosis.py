@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from ._cutoff.counters import Search
 from ._cutoff.evaluation import best_jaccard, evaluate
 from ._cutoff.folds import row_numbers, splitter_of
-from ._cutoff.scores import Pool, response_method_of, score_blocks
+from ._cutoff.scores import Pool, Source
 from ._cutoff.search import find
 from ._data.blocks import indexable_rows
 from ._data.inner_fits import fit_inner, indicator
@@ -323,12 +323,12 @@ def _from_scores(
     check_sparse(X, "X")
     X = indexable_rows(X)
     judged = _judged(estimator, X, sets, target, cv)
-    method = response_method_of("auto", *(model for model, _, _ in judged))
+    source = Source.of("auto", sets.n_labels, *(model for model, _, _ in judged))
     every = np.arange(sets.n_rows)
     rows = np.concatenate([every if test is None else test for _, test, _ in judged])
     pools = [
         Pool(
-            score_blocks(model, X, test, method, sets.n_labels, never),
+            replace(source, never=never).blocks(model, X, test),
             sets if test is None else sets.take(test),
         )
         for model, test, never in judged
@@ -342,7 +342,7 @@ def _from_scores(
         "threshold": threshold,
         "jaccard_ratio_bound": _Spread(sizes, np.ones_like(sizes), sizes.sum()).ratio(jaccard),
     }
-    if method == "predict_proba" and threshold > 0 and _largest_sum(pools) <= 1 + 1e-3:
+    if source.probability and threshold > 0 and _largest_sum(pools) <= 1 + 1e-3:
         kept = int(min(np.ceil(1 / threshold) - 1, sets.n_labels))
         found["max_kept"] = kept
         found["share_beyond_cutoff"] = float(np.mean(sizes > kept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.rule import rule_of
+from ._data.label_names import names_of
 from ._reductions.table import BY_NAME, loss_of
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
@@ -96,7 +98,8 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
         With two outputs: the labels of `predict` (int64 of shape (n_samples, n_labels); the
         classes for 1-D y) and the probabilities, or the scores of a model with
         ``loss="squared_hinge"``, which its cutoffs are compared with, as float32 of shape
-        (n_samples, n_labels).
+        (n_samples, n_labels). Names of the labels, if there are some, are JSON in the entry
+        ``"label_names"`` of its ``metadata_props``.
 
     Raises
     ------
@@ -130,7 +133,12 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
         X = X.astype(np.float32)
     # Probabilities as a matrix: a list of dictionaries is of no use for label sets.
     params.setdefault("options", {"zipmap": False})
-    return skl2onnx.to_onnx(model, X, **params)
+    converted = skl2onnx.to_onnx(model, X, **params)
+    names = names_of(model)
+    if names is not None:
+        entry = converted.metadata_props.add()
+        entry.key, entry.value = "label_names", json.dumps([str(name) for name in names])
+    return converted
 
 
 def _refuse_trees(model: Any) -> None:
@@ -237,14 +245,14 @@ def _compared_with(model: Any) -> np.ndarray:
                 f"{name}={neutral!r}, or apply it to the exported scores."
             )
     scores_exported = isinstance(inner, MultiLabelSGDClassifier) and inner.loss != "log_loss"
-    if (rule.method == "predict_proba") == scores_exported:
+    if (rule.source.method == "predict_proba") == scores_exported:
         raise ValueError(
-            f"response_method={model.response_method!r} uses {rule.method}, which the exported "
-            f"{type(inner).__name__} does not give. Use response_method='auto'."
+            f"response_method={model.response_method!r} uses {rule.source.method}, which the "
+            f"exported {type(inner).__name__} does not give. Use response_method='auto'."
         )
-    cutoff = np.broadcast_to(rule.cutoff, rule.n_labels).astype(np.float32)
-    if rule.never is not None:
-        cutoff = np.where(rule.never, np.float32(np.inf), cutoff)
+    cutoff = np.broadcast_to(rule.cutoff, rule.source.n_labels).astype(np.float32)
+    if rule.source.never is not None:
+        cutoff = np.where(rule.source.never, np.float32(np.inf), cutoff)
     return cutoff
 
 

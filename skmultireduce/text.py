@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.feature_extraction import text as sklearn_text
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import normalize
 from sklearn.utils.sparsefuncs_fast import (
     inplace_csr_row_normalize_l1,
@@ -19,12 +23,27 @@ from ._kernels.text import rename
 from ._sklearn import csr
 from ._text.analysis import find_analysis, overridden
 from ._text.counting import Learned, count, fixed_terms, hash_rows, learn
+from ._text.fasttext_features import FastTextVectorizer, vectorizer_of
+from .neural import MultiLabelMLPClassifier
 
-__all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
+__all__ = [
+    "CountVectorizer",
+    "FastTextVectorizer",
+    "HashingVectorizer",
+    "TfidfVectorizer",
+    "load_fasttext",
+]
 
 _N_JOBS = {"n_jobs": [Integral, None]}
 _NORMALIZE = {"l1": inplace_csr_row_normalize_l1, "l2": inplace_csr_row_normalize_l2}
-_HASHED_DTYPES = (np.float64, np.float32, np.int64, np.int32)
+_HASHED_DTYPES = frozenset(map(np.dtype, (np.float64, np.float32, np.int64, np.int32)))
+
+
+def _is_hashed_dtype(dtype: Any) -> bool:
+    try:
+        return np.dtype(dtype) in _HASHED_DTYPES
+    except TypeError:
+        return False
 
 
 class _CompiledCounts:
@@ -453,7 +472,7 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
             not isinstance(X, str)
             and isinstance(self.n_features, Integral)
             and self.n_features < 2**31
-            and self.dtype in _HASHED_DTYPES
+            and _is_hashed_dtype(self.dtype)
             and (self.norm is None or self.norm in _NORMALIZE)
             and not overridden(self, sklearn_text.HashingVectorizer, ("_get_hasher",))
         ):
@@ -472,3 +491,60 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
             return normalize(hashed, norm=self.norm, copy=False)
         _NORMALIZE[self.norm](hashed)
         return hashed
+
+
+def load_fasttext(path: str | os.PathLike, *, label_prefix: str = "__label__") -> Pipeline:
+    """Read a supervised model of fastText as a fitted pipeline.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A ``.bin`` file, or ``.ftz`` (quantised, pruned). The fastText package is not needed.
+    label_prefix : str, default="__label__"
+        What marks labels; it is taken off their names.
+
+    Returns
+    -------
+    pipeline : :class:`~sklearn.pipeline.Pipeline`
+        Of a vectorizer with fastText's features (its ``target_names_`` are the names of the
+        columns of predictions) and a :class:`~skmultireduce.MultiLabelMLPClassifier`:
+        ``reduction="pick_one"`` for the loss softmax, ``"one_vs_rest"`` for ova and ns.
+        Its probabilities are fastText's, which reports 1e-5 more, and for ova and ns looks
+        sigmoids up in a table.
+
+    Raises
+    ------
+    ValueError
+        If the file is none, is cut short or contradicts itself, and for the loss hs, whose
+        tree no estimator here has.
+
+    Examples
+    --------
+    >>> from skmultireduce.text import load_fasttext
+    >>> model = load_fasttext("model.ftz")  # doctest: +SKIP
+    >>> model.predict_proba(["how to bake bread"])  # doctest: +SKIP
+    """
+    vectorizer, found = vectorizer_of(path, label_prefix)
+    if found.loss == "hs":
+        raise ValueError(
+            f"{path} was trained with the loss hs (hierarchical softmax), which has no estimator "
+            "here. Train it with -loss softmax, ova or ns."
+        )
+    n_features, dim = found.embedding.shape
+    n_labels = len(found.output)
+    classifier = MultiLabelMLPClassifier(
+        reduction="pick_one" if found.loss == "softmax" else "one_vs_rest",
+        embedding_dim=dim,
+        fit_intercept=False,
+        random_state=0,
+    )
+    # A pass over a row of ten features gives all of a fitted model its shape.
+    columns = np.arange(min(10, n_features))
+    X = sp.csr_array((np.ones(len(columns)), columns, [0, len(columns)]), shape=(1, n_features))
+    with warnings.catch_warnings():
+        # Of columns that this row does not have.
+        warnings.simplefilter("ignore", UserWarning)
+        classifier.partial_fit(X, np.eye(1, n_labels, dtype=np.int8))
+    classifier.embedding_[:] = found.embedding
+    classifier.coefs_[-1][:] = found.output.T
+    return make_pipeline(vectorizer, classifier)

@@ -24,7 +24,7 @@ from ._models.label_clusters import LabelTree, auto_branching, clustered_tree, t
 from ._models.label_forest import LabelForest, sparse_rows
 from ._models.label_paths import PathStep, explain_path
 from ._models.label_tree import LabelTreeModel, NodeOptions
-from ._reductions.table import Loss, loss_of
+from ._reductions.table import LOSS_OPTIONS, Loss, loss_of
 from ._reductions.targets import Targets
 from ._sklearn import (
     CallbackSupportMixin,
@@ -193,7 +193,7 @@ class LabelTreeClassifier(
 
     _parameter_constraints: dict = {
         "reduction": [StrOptions(set(_REDUCTIONS))],
-        "loss": [StrOptions({"auto", "log_loss", "squared_hinge"})],
+        "loss": [StrOptions({"auto", *LOSS_OPTIONS})],
         "n_trees": [Interval(numbers.Integral, 1, None, closed="left")],
         "branching": [StrOptions({"auto"}), tuple, list],
         "parents": ["array-like", None],

@@ -27,7 +27,7 @@ def trained(loss="one_vs_rest", n_threads=1):
         read_labels(Y)[0], reduction=loss, loss="log_loss", sample_weight=None,
         class_weight=None, dtype="float32",
     )  # fmt: skip
-    model = LinearModel(20, 100, LinearOptions(targets.loss), n_threads=n_threads)
+    model = LinearModel(20, 100, LinearOptions(targets.loss.name), n_threads=n_threads)
     model.begin(model.sums(rows, targets))
     work = model.workspace(rows, targets, n_threads)
     with work.threads:

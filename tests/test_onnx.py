@@ -1,5 +1,7 @@
 """Exported models give the same labels and probabilities."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -38,6 +40,14 @@ def problem():
     y[np.arange(150), rng.integers(0, 5, 150)] = 1
     X = (y @ rng.normal(size=(5, 8)) + rng.normal(size=(150, 8))).astype(np.float32)
     return X, y
+
+
+def test_names_of_labels_are_metadata(problem):
+    X, y = problem
+    model = MultiLabelSGDClassifier(random_state=0).fit(X, y)
+    assert not to_onnx(model).metadata_props
+    (entry,) = to_onnx(model.set_label_names([*"pqrs", 5])).metadata_props
+    assert (entry.key, json.loads(entry.value)) == ("label_names", ["p", "q", "r", "s", "5"])
 
 
 def assert_same(found, model, X, atol=1e-5):

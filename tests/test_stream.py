@@ -628,7 +628,7 @@ def test_streams_that_change():
     def shrinking():
         return blocks_of(50)[next(sizes) :]
 
-    with pytest.raises(ValueError, match="130 rows in 2 blocks at first, and other"):
+    with pytest.raises(ValueError, match="had 50 when this run began"):
         clone(MODELS[0]).fit_stream(shrinking)
     counts = iter([1, 1, 2])
     with pytest.raises(ValueError, match="other blocks in a later pass"):
@@ -754,7 +754,7 @@ def test_names_of_the_columns_of_y_belong_to_a_block():
     model = MultiLabelSGDClassifier(max_iter=3, warm_start=True, random_state=0)
     model.set_callbacks(Hook(lambda _, __, calls: calls == 1)).fit_stream(blocks(list("abcdef")))
     model.set_callbacks()
-    with pytest.raises(ValueError, match="order of the rows or labels"):
+    with pytest.raises(ValueError, match="has them in another order, than in the first fit"):
         model.fit_stream(blocks(list("bacdef")))
     assert model.fit_stream(blocks(list("abcdef"))).n_iter_ == 3
 

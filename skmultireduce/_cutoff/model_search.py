@@ -40,8 +40,6 @@ class Trial:
         Estimators of the folds.
     found : list of dict
         What their fits warn about.
-    method : str
-        Where scores come from.
     tuned : Tuned or None
         None if a fit failed, or no cutoff satisfies the constraint.
     fit_times : list of float
@@ -55,7 +53,6 @@ class Trial:
     params: dict[str, Any]
     fitted: list[Any]
     found: list[dict]
-    method: str
     tuned: Tuned | None
     fit_times: list[float]
     tune_time: float
@@ -212,7 +209,6 @@ def _without_models(trial: Trial) -> Trial:
         trial.params,
         [],
         [],
-        trial.method,
         trial.tuned,
         trial.fit_times,
         trial.tune_time,

@@ -13,7 +13,7 @@ from .counters import InfeasibleError, MixedTypesError, Search
 from .evaluation import Cut, curve, evaluate
 from .metric import Scoring
 from .score_map import ScoreMap
-from .scores import Pool
+from .scores import Pool, Source
 from .search import find_among_quantiles
 from .strategies import N_QUANTILES, Chosen, Strategy
 
@@ -45,8 +45,8 @@ class Tuned:
         Labels that cannot reach the constraint.
     curve : dict or None
         Metric against cutoff.
-    dtype : dtype or None
-        Type that all scores were converted to, as they differed.
+    source : Source
+        Where scores come from, in one type.
     """
 
     score_map: ScoreMap
@@ -58,7 +58,14 @@ class Tuned:
     cut: Cut
     silent: np.ndarray | None
     curve: dict[str, np.ndarray] | None
-    dtype: Any
+    source: Source
+
+    @property
+    def lowest_candidate(self) -> float | None:
+        """Lower end of the searched range, for scores of some labels only."""
+        if not self.source.sparse:
+            return None
+        return float(self.score_map.readable(np.asarray(self.cut.lowest), self.cut.lowest))
 
     @property
     def threshold_std(self) -> np.ndarray:
@@ -83,6 +90,12 @@ class Tuned:
             found["edge"] = (
                 "The best cutoff lies above all scores: no label is predicted. "
                 "Check the estimator, or whether y has any labels in the held-out rows."
+            )
+        elif cut.everything and self.source.sparse:
+            found["edge"] = (
+                f"The best cutoff lies below all of the {self.source.n_candidates} candidates of "
+                "each row: all of them are predicted, more labels might be better. Raise "
+                "n_candidates."
             )
         elif cut.everything and limits.max_labels is None:
             found["edge"] = (
@@ -132,14 +145,14 @@ class Tuning:
                 f"strategy={self.strategy.name!r} has none. Set store_cv_results=False."
             )
 
-    def run(self, pools: Sequence[Pool], method: str, target: Target) -> Tuned:
+    def run(self, pools: Sequence[Pool], source: Source, target: Target) -> Tuned:
         """Tune.
 
         Parameters
         ----------
         pools : sequence of Pool
             A pool for each fold.
-        method : str
+        source : Source
             Where scores come from.
         target : Target
             Form of y.
@@ -150,16 +163,16 @@ class Tuning:
             If blocks of scores differ in their type all of them were taken as float64.
         """
         try:
-            return self._run(pools, method, target, None)
+            return self._run(pools, source, target, None)
         except MixedTypesError:
             dtype = np.dtype(np.float64)
             pools = [replace(pool, dtype=dtype) for pool in pools]
-            return self._run(pools, method, target, dtype)
+            return self._run(pools, source, target, dtype)
 
-    def _run(self, pools: Sequence[Pool], method: str, target: Target, dtype: Any) -> Tuned:
+    def _run(self, pools: Sequence[Pool], source: Source, target: Target, dtype: Any) -> Tuned:
         search = Search(
             pools,
-            self.strategy.maps(method),
+            self.strategy.maps(source.probability),
             self.scoring.metric,
             self.scoring.average,
             self.strategy.constraint,
@@ -180,7 +193,7 @@ class Tuning:
             best.cut,
             best.silent,
             self._curve(own, target) if self.store else None,
-            dtype,
+            replace(source, dtype=dtype),
         )
 
     def _score_pairs(

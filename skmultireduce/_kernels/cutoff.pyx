@@ -37,6 +37,7 @@ from skmultireduce._kernels.buffers cimport (
 # Scores that are looked at together for whether one of them is near an optimum.
 cdef enum:
     CHUNK = 32
+    LANES = 16
 
 ctypedef fused bits_t:
     uint32_t
@@ -364,6 +365,75 @@ def add_candidate_cut(scores, labels, value, lowest, below, highest, predicted):
                 <const double*> found.data, labels_, found.shape[0], found.shape[1],
                 <const double*> value_, <double*> lowest_, <double*> below_,
                 <double*> highest_, sizes)
+
+
+cdef inline void look_at(
+    float_t s, float_t value, float_t* lowest, float_t* below, float_t* highest, int32_t* n
+) noexcept nogil:
+    cdef float_t infinity = <float_t> INFINITY
+    n[0] += s >= value
+    below[0] = s if s < value and s > below[0] else below[0]
+    lowest[0] = s if s > -infinity and s < lowest[0] else lowest[0]
+    highest[0] = s if s < infinity and s > highest[0] else highest[0]
+
+
+cdef void cut_at(
+    const float_t* scores, int64_t n_rows, int64_t n_columns, float_t value, float_t* sides,
+    int64_t* predicted,
+) noexcept nogil:
+    # In lanes of their own, which vectorise; one running minimum does not.
+    cdef:
+        int64_t i, j, lane
+        const float_t* row
+        float_t[LANES] lowest
+        float_t[LANES] below
+        float_t[LANES] highest
+        int32_t[LANES] n
+    for lane in range(LANES):
+        lowest[lane], below[lane], highest[lane] = sides[0], sides[1], sides[2]
+    for i in range(n_rows):
+        row = scores + i * n_columns
+        for lane in range(LANES):
+            n[lane] = 0
+        j = 0
+        while j + LANES <= n_columns:
+            for lane in range(LANES):
+                look_at(
+                    row[j + lane], value, lowest + lane, below + lane, highest + lane, n + lane)
+            j += LANES
+        while j < n_columns:
+            look_at(row[j], value, lowest, below, highest, n)
+            j += 1
+        predicted[i] = 0
+        for lane in range(LANES):
+            predicted[i] += n[lane]
+    for lane in range(LANES):
+        sides[0] = lowest[lane] if lowest[lane] < sides[0] else sides[0]
+        sides[1] = below[lane] if below[lane] > sides[1] else sides[1]
+        sides[2] = highest[lane] if highest[lane] > sides[2] else sides[2]
+
+
+def add_common_cut(scores, value, sides, predicted):
+    """As `add_cut` for one cut of all labels.
+
+    `value` is an array with the cut; `sides` has the lowest score, the highest one below the
+    cut and the highest one, of all labels.
+    """
+    cdef:
+        Array found = take(scores, b"scores", FLOATS, 2, False)
+        int type = found.type
+        const void* value_ = take(value, b"value", type, 1, False).data
+        void* sides_ = take(sides, b"sides", type, 1, True).data
+        int64_t* sizes = <int64_t*> take(predicted, b"predicted", INT64, 1, True).data
+    with nogil:
+        if type == FLOAT32:
+            cut_at(
+                <const float*> found.data, found.shape[0], found.shape[1],
+                (<const float*> value_)[0], <float*> sides_, sizes)
+        else:
+            cut_at(
+                <const double*> found.data, found.shape[0], found.shape[1],
+                (<const double*> value_)[0], <double*> sides_, sizes)
 
 
 cdef void insert_highest(

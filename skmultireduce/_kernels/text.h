@@ -497,7 +497,7 @@ SKM_FUN void skm_flush_fit(SkmRows *r)
     r->n_slices = 0;
 }
 
-SKM_HOT int skm_room_row(SkmRows *r, size_t n)
+SKM_FUN int skm_room_row(SkmRows *r, size_t n)
 {
     void *row = r->row;
     if (n <= r->row_capacity)

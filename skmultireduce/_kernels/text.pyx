@@ -10,6 +10,8 @@ surrogate that would have to be hashed. A list of ``str`` in the place of a text
 that was analysed already.
 """
 
+import sys
+
 from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_FillInfo
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -85,6 +87,21 @@ cdef extern from "text.h" nogil:
     int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
     int skm_read_text(SkmRows *r, const SkmText *d, int in_order)
 
+cdef extern from "fasttext.h" nogil:
+    ctypedef struct SkmFastText:
+        SkmTerms words
+        SkmTerms buckets
+        int pruned
+        int64_t min_n
+        int64_t max_n
+        int64_t word_ngrams
+        uint32_t n_buckets
+        const uint8_t *prefix
+        size_t n_prefix
+
+    int skm_fasttext_line(SkmFastText *f, SkmRows *r, const uint8_t *p, size_t n)
+    void skm_fasttext_free(SkmFastText *f)
+
 cdef extern from *:
     """
     #define skm_str_data(s) PyUnicode_DATA(s)
@@ -114,6 +131,7 @@ cdef extern from *:
 ANALYZERS = {"word": SKM_WORD, "char": SKM_CHAR, "char_wb": SKM_CHAR_WB}
 IS_WORD = SKM_IS_WORD
 NOT_SPACE = SKM_NOT_SPACE
+_BYTE_ORDER = sys.byteorder
 
 skm_text_init()
 
@@ -462,3 +480,104 @@ def version(dict vocabulary):
             number = (number ^ <uint64_t> hash(value)) * <uint64_t> 0x9e3779b97f4a7c15
             number ^= number >> 32
     return number
+
+
+cdef int _add(SkmTerms *table, SkmRows *room, bytes term) except -1:
+    # The table reads a few bytes behind a term.
+    cdef SkmText text
+    text.data = <const char *> term
+    text.n = <size_t> len(term)
+    text.kind = 1
+    text.ascii = 1
+    text.lower = 0
+    if skm_encode(room, &text) != SKM_DONE:
+        raise MemoryError
+    if skm_terms_add(table, room.buffer, room.n_buffer) < 0:
+        raise MemoryError
+    return 0
+
+
+cdef class FastText:
+    """fastText's features of lines: rows of counts of words and of buckets.
+
+    Parameters
+    ----------
+    seed : bytes
+        24 random bytes; results do not depend on them.
+    words : list of bytes
+        Of the dictionary, without labels.
+    buckets : list of int or None
+        Those that are kept, in their order; None: all.
+    settings : tuple of int
+        minn, maxn, wordNgrams, number of buckets.
+    prefix : bytes
+        Of labels, which are no features.
+    n_columns : int
+    """
+
+    cdef SkmFastText features
+    cdef bytes prefix
+    cdef int32_t n_columns
+
+    def __cinit__(
+        self, bytes seed, list words, buckets, tuple settings, bytes prefix, int32_t n_columns
+    ):
+        cdef SkmFastText *f = &self.features
+        cdef SkmRows room
+        cdef bytes word
+        memset(&room, 0, sizeof(SkmRows))
+        if len(seed) != 24:
+            raise ValueError("seed must have 24 bytes")
+        memcpy(f.words.seed, <const char *> seed, 24)
+        memcpy(f.buckets.seed, <const char *> seed, 24)
+        f.min_n, f.max_n, f.word_ngrams, f.n_buckets = settings
+        self.prefix = prefix
+        self.n_columns = n_columns
+        f.prefix = <const uint8_t *> <const char *> prefix
+        f.n_prefix = <size_t> len(prefix)
+        f.pruned = buckets is not None
+        if not skm_terms_init(&f.words) or not skm_terms_init(&f.buckets):
+            raise MemoryError
+        try:
+            for word in words:
+                _add(&f.words, &room, word)
+            for bucket in buckets or ():
+                _add(&f.buckets, &room, (<uint32_t> bucket).to_bytes(4, _BYTE_ORDER))
+        finally:
+            skm_rows_free(&room)
+        if <Py_ssize_t> f.words.n_terms != len(words):
+            raise ValueError("a word is in the dictionary more than once")
+
+    def __dealloc__(self):
+        skm_fasttext_free(&self.features)
+
+    def read(self, list lines):
+        """Columns and counts (int32) and offsets (int64) of lines, which are bytes."""
+        cdef SkmRows rows
+        cdef SkmText text
+        cdef bytes line
+        cdef int status
+        memset(&rows, 0, sizeof(SkmRows))
+        rows.mode = SKM_HASH
+        rows.n_features = <uint32_t> self.n_columns
+        rows.largest = INT32_MAX
+        try:
+            for line in lines:
+                text.data = <const char *> line
+                text.n = <size_t> len(line)
+                text.kind = text.ascii = 1
+                status = skm_encode(&rows, &text)
+                if status == SKM_DONE:
+                    with nogil:
+                        status = skm_fasttext_line(
+                            &self.features, &rows, rows.buffer, rows.n_buffer
+                        ) - 1
+                if status != SKM_DONE:
+                    raise MemoryError
+            columns = _memory(rows.indices, <Py_ssize_t> (rows.n_out * sizeof(int32_t)))
+            counts = _memory(rows.values, <Py_ssize_t> (rows.n_out * sizeof(int32_t)))
+            offsets = _memory(rows.offsets, <Py_ssize_t> ((rows.n_rows + 1) * sizeof(int64_t)))
+            skm_forget(&rows)
+        finally:
+            skm_rows_free(&rows)
+        return columns, counts, offsets

@@ -9,7 +9,6 @@ import numpy as np
 from .._data.rows import WIDE, DenseRows, Rows
 from .._kernels import dense as _kernel
 from .._kernels import mlp as _products
-from .._kernels.linear import LOSS_CODES
 from .._reductions.targets import Targets
 from .memory import aligned_zeros, padded
 from .model import Visit
@@ -136,7 +135,7 @@ class BlockWork:
                 targets.label_sets.indices,
                 targets.label_weight,
                 targets.row_weight,
-                LOSS_CODES[targets.loss.name],
+                targets.loss.code,
                 targets.soft_target,
             ),
             max_step,

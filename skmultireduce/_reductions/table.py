@@ -13,6 +13,7 @@ from .._kernels.linear import LOSS_CODES
 __all__ = [
     "BY_NAME",
     "LOSSES",
+    "LOSS_OPTIONS",
     "ONE_VS_REST",
     "REDUCTIONS",
     "SELECTING",
@@ -82,6 +83,9 @@ LOSSES = {
         ),
     )
 }
+
+# What the estimators' parameter `loss` can be.
+LOSS_OPTIONS = tuple(loss.option for loss in LOSSES.values() if loss.option)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+"""fastText's features as a vectorizer, and its models as pipelines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from .._kernels import text as kernel
+from .._sklearn import csr
+from .analysis import SEED
+from .fasttext_file import FastTextModel, read_model
+
+__all__ = ["FastTextVectorizer", "vectorizer_of"]
+
+_tables: WeakKeyDictionary[Any, tuple[list, kernel.FastText]] = WeakKeyDictionary()
+
+
+class FastTextVectorizer(TransformerMixin, BaseEstimator):
+    """Features of a fastText model: its words, their subwords, and word n-grams.
+
+    :func:`skmultireduce.text.load_fasttext` makes it. A text is one line for fastText: words
+    are what blanks separate, line breaks are blanks, and the end of the line is a word.
+
+    Parameters
+    ----------
+    minn, maxn : int, default=0
+        Lengths of subwords, in characters of the word between ``<`` and ``>``. 0: none.
+    word_ngrams : int, default=1
+        Largest number of words of a word n-gram.
+    label_prefix : str, default="__label__"
+        Words that begin with it are labels, and no features.
+
+    Attributes
+    ----------
+    words_ : list of bytes
+        The dictionary, in the order of its columns.
+    n_buckets_ : int
+        Number of hashes of subwords and word n-grams.
+    kept_buckets_ : list of int or None
+        Those that a pruned model has left, in the order of their columns; None: all.
+    target_names_ : ndarray of shape (n_labels,)
+        Labels of the model, without the prefix.
+
+    References
+    ----------
+    A. Joulin, E. Grave, P. Bojanowski, T. Mikolov, "Bag of tricks for efficient text
+    classification", EACL 2017.
+    """
+
+    def __init__(
+        self,
+        *,
+        minn: int = 0,
+        maxn: int = 0,
+        word_ngrams: int = 1,
+        label_prefix: str = "__label__",
+    ) -> None:
+        self.minn = minn
+        self.maxn = maxn
+        self.word_ngrams = word_ngrams
+        self.label_prefix = label_prefix
+
+    def fit(self, raw_documents: Iterable, y: Any = None):
+        """Do nothing: the features are those of the model.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+        y : None
+
+        Returns
+        -------
+        self : object
+        """
+        return self
+
+    def transform(self, raw_documents: Iterable):
+        """Return counts of the features.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_samples, n_features), float32
+            What fastText averages over, as often as it does.
+
+        Raises
+        ------
+        ValueError
+            If a str comes in place of a list of them, or something else than a str.
+        """
+        if isinstance(raw_documents, str | bytes):
+            raise ValueError("raw_documents should be an iterable of texts, got one text.")
+        lines = []
+        for text in raw_documents:
+            if not isinstance(text, str):
+                raise ValueError(f"raw_documents should hold str, got {type(text).__name__}.")
+            lines.append(text.encode())
+        n_columns = self._n_features_out
+        columns, counts, offsets = self._table().read(lines)
+        arrays = (
+            np.frombuffer(counts, np.int32),
+            np.frombuffer(columns, np.int32),
+            np.frombuffer(offsets, np.int64).astype(np.int32),
+        )
+        return csr(arrays, (len(lines), n_columns), np.float32)
+
+    @property
+    def _n_features_out(self) -> int:
+        kept = self.kept_buckets_
+        return len(self.words_) + (self.n_buckets_ if kept is None else len(kept))
+
+    def _table(self) -> kernel.FastText:
+        found = _tables.get(self)
+        if found is None or found[0] is not self.words_:
+            settings = (self.minn, self.maxn, self.word_ngrams, self.n_buckets_)
+            prefix = self.label_prefix.encode()
+            table = kernel.FastText(
+                SEED, self.words_, self.kept_buckets_, settings, prefix, self._n_features_out
+            )
+            found = _tables[self] = self.words_, table
+        return found[1]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "words_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def vectorizer_of(
+    path: str | os.PathLike, label_prefix: str
+) -> tuple[FastTextVectorizer, FastTextModel]:
+    """Vectorizer of a file, and all that the file holds."""
+    model = read_model(path)
+    vectorizer = FastTextVectorizer(
+        minn=model.min_n,
+        maxn=model.max_n,
+        word_ngrams=model.word_ngrams,
+        label_prefix=label_prefix,
+    )
+    vectorizer.words_ = model.words
+    vectorizer.n_buckets_ = model.n_buckets
+    vectorizer.kept_buckets_ = model.kept_buckets
+    vectorizer.target_names_ = np.array(
+        [label.decode(errors="replace").removeprefix(label_prefix) for label in model.labels]
+    )
+    return vectorizer, model
