@@ -13,7 +13,6 @@ from pathlib import Path
 import setuptools
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
 
 if int(setuptools.__version__.partition(".")[0]) < 77:
     sys.exit(
@@ -69,7 +68,7 @@ class BuildExt(build_ext):
                 source.write_text(f"{code}\n")
                 try:
                     self.compiler.compile([str(source)], output_dir=folder)
-                except BaseError:
+                except Exception:  # of which class, depends on setuptools
                     sys.exit(f"skmultireduce: {message}")
 
     def build_extensions(self):

@@ -13,6 +13,7 @@ _ORDER = [
     "plot_one_cutoff_is_not_enough.py",
     "plot_rare_labels.py",
     "plot_marginals_and_sets.py",
+    "plot_tuning.py",
     "plot_grid_search.py",
     "plot_diagnosis.py",
     "plot_embeddings.py",

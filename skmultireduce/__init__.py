@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .diagnosis import diagnose
+from .label_lists import LabelListClassifier
 from .linear import MultiLabelSGDClassifier
 from .neural import MultiLabelMLPClassifier
 from .reduction import MultiClassReduction
@@ -10,6 +11,7 @@ from .tree import LabelTreeClassifier
 
 __all__ = [
     "FixedThresholdMultiLabel",
+    "LabelListClassifier",
     "LabelTreeClassifier",
     "MultiClassReduction",
     "MultiLabelMLPClassifier",

@@ -18,7 +18,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import jaccard_score
 
 from ._cutoff.rule import rule_of
-from ._reductions.targets import ONE_VS_REST, REDUCTIONS
+from ._cutoff.scores import response_method_of
+from ._reductions.table import LOSS_OPTIONS, ONE_VS_REST, REDUCTIONS
 from ._sklearn import ProgressBar
 from .datasets import load_python_imports, read_fasttext
 from .linear import MultiLabelSGDClassifier
@@ -35,7 +36,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train", type=Path, help="training file in fastText's format")
     parser.add_argument("--test", type=Path, help="test file in fastText's format")
     parser.add_argument("--reduction", choices=REDUCTIONS, default="pick_one")
-    parser.add_argument("--loss", choices=("log_loss", "squared_hinge"), default="log_loss")
+    parser.add_argument("--loss", choices=LOSS_OPTIONS, default="log_loss")
     parser.add_argument(
         "--strategy", choices=("global", "per_label", "adjusted"), default="global",
         help="form of the cutoff",
@@ -49,8 +50,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.train is None) != (options.test is None):
         parser.error("--train and --test go together; give both or none of them")
-    if options.loss == "squared_hinge" and options.reduction not in ONE_VS_REST:
-        parser.error("--loss squared_hinge needs --reduction one_vs_rest")
+    if options.loss != "log_loss" and options.reduction not in ONE_VS_REST:
+        parser.error(f"--loss {options.loss} needs --reduction one_vs_rest")
     return options
 
 
@@ -124,16 +125,17 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{kind} {cutoff:.4g}, micro Jaccard over the folds {model.best_score_:.3f}")
 
     fitted = model.estimator_
-    proba = hasattr(fitted, "predict_proba")
+    method = response_method_of("auto", fitted)
     begin = time.perf_counter()
     predicted = model.predict(X_test)
     print(f"predict   {time.perf_counter() - begin:.2f} s")
-    scores = fitted.predict_proba(X_test) if proba else fitted.decision_function(X_test)
+    scores = getattr(fitted, method)(X_test)
 
     print(f"\n{'Jaccard index on test rows':<28}{'micro':>9}{'samples':>9}{'macro':>9}")
     print(report("tuned cutoff", test.target, predicted))
-    untuned = (scores > (0.5 if proba else 0)).astype(np.int8)
-    print(report(f"cutoff {0.5 if proba else 0}", test.target, untuned))
+    untuned_cutoff = 0.5 if method == "predict_proba" else 0
+    untuned = (scores > untuned_cutoff).astype(np.int8)
+    print(report(f"cutoff {untuned_cutoff}", test.target, untuned))
     p_at_1 = precision_at_k_score(test.target, scores, k=1)
     k = min(5, scores.shape[1])
     r_at_k = recall_at_k_score(test.target, scores, k=k, average="micro")

@@ -14,6 +14,7 @@ a copy.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -30,15 +31,17 @@ from ._cluster.pools import ClusterPool, LabelParts, take_training_rows
 from ._cluster.records import Facts, Held, Split
 from ._cluster.rounds import NO_ARRAYS, ClusterSource, outline_of, row_sums, scaled, with_targets
 from ._cluster.shards import Shards, common_facts, read_partitions, weight_sums
+from ._cutoff.estimator import has_decision, inner_has
 from ._cutoff.folds import check_prefit
 from ._cutoff.metric import Scoring
 from ._data.label_sets import Target
+from ._data.score_matrix import no_scores
 from ._data.weights import read_class_weight
 from ._models.linear import LinearModel
 from ._sklearn import Interval, _fit_context, with_callbacks
 from ._state import forgets_on_error
 from .linear import MultiLabelSGDClassifier
-from .threshold import ThresholdedMultiLabel, _has_decision, _inner_has
+from .threshold import ThresholdedMultiLabel
 
 __all__ = ["DaskMultiLabelSGDClassifier", "DaskThresholdedMultiLabel"]
 
@@ -313,11 +316,14 @@ MultiLabelSGDClassifier(random_state=0, reduction='one_vs_rest')
         target = self._target
         if method == "predict":
             return target.to_output(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32))
+        if method == "predict_scores":
+            return no_scores(np.empty((0, target.n_labels), dtype=self.dtype))
         binary = method == "decision_function" and target.kind == "multiclass"
         shape = (0,) if binary and target.n_labels == 2 else (0, target.n_labels)
         return np.empty(shape, dtype=self.dtype)
 
     predict = lazy("predict", MultiLabelSGDClassifier)
+    predict_scores = lazy("predict_scores", MultiLabelSGDClassifier)
     decision_function = lazy("decision_function", MultiLabelSGDClassifier)
     predict_proba = lazy("predict_proba", MultiLabelSGDClassifier)
     predict_log_proba = lazy("predict_log_proba", MultiLabelSGDClassifier)
@@ -442,22 +448,21 @@ the order of the partitions, so scores may differ in the last digits.
         else:
             check_prefit(self.estimator)
             fitted = [self.estimator]
-        method = self._method(*fitted)
+        source = self._source(self._target.n_labels, *fitted)
         pools = [
             ClusterPool(
                 client,
                 ClusterPool.on_workers(client, _local(estimator)),
                 list(zip(parts.X, parts.read, own, strict=True)),
                 counts,
-                method,
-                train_counts == 0 if held else None,
+                replace(source, never=train_counts == 0 if held else None),
                 self._log_prior(train_counts, n_rows),
             )
             for estimator, own, (_, counts), (n_rows, train_counts) in zip(
                 fitted, folds, held or [whole], train, strict=True
             )
         ]
-        tuned = tuning.run(pools, method, self._target)
+        tuned = tuning.run(pools, source, self._target)
         self._publish(tuned)
         if held and self.refit:
             self.estimator_ = self._fit_inner(client, parts, None, context)
@@ -465,12 +470,18 @@ the order of the partitions, so scores may differ in the last digits.
         else:
             self.estimator_ = fitted[0]
         n_rows, counts = train[0]
-        self._keep_rule(tuned, method, counts, n_rows, known=bool(held))
+        self._keep_rule(tuned, counts, n_rows, known=bool(held))
         self._copy_attributes()
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def _check_distributable(self, scoring: Scoring) -> None:
+        if self.param_grid is not None:
+            raise ValueError(
+                "param_grid is not searched on a cluster. Search with ThresholdedMultiLabel on a "
+                "sample of the rows (param_grid='auto' moves alpha_scale, whose best value does "
+                "not depend on their number), and set the best parameters here."
+            )
         if not scoring.exact:
             raise ValueError(
                 f"scoring={self.scoring!r} needs all predictions in one place. On a cluster use "
@@ -536,11 +547,13 @@ the order of the partitions, so scores may differ in the last digits.
         if method == "predict":
             return self._target.to_output(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32))
         dtype = getattr(self.estimator_, "dtype", np.float64)
-        return np.empty((0, self._target.n_labels), dtype=dtype)
+        empty = np.empty((0, self._target.n_labels), dtype=dtype)
+        return no_scores(empty) if method == "predict_scores" else empty
 
     predict = lazy("predict", ThresholdedMultiLabel)
-    decision_function = lazy("decision_function", ThresholdedMultiLabel, _has_decision)
-    predict_proba = lazy("predict_proba", ThresholdedMultiLabel, _inner_has("predict_proba"))
+    predict_scores = lazy("predict_scores", ThresholdedMultiLabel)
+    decision_function = lazy("decision_function", ThresholdedMultiLabel, has_decision)
+    predict_proba = lazy("predict_proba", ThresholdedMultiLabel, inner_has("predict_proba"))
 
     def to_local(self) -> ThresholdedMultiLabel:
         """The fitted estimator without Dask; its predictions are the same.

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._cutoff.evaluation import best_jaccard
+from ._cutoff.counters import Search
+from ._cutoff.evaluation import best_jaccard, evaluate
+from ._cutoff.folds import row_numbers, splitter_of
+from ._cutoff.scores import Pool, Source
+from ._cutoff.search import find
 from ._data.blocks import indexable_rows
-from ._data.label_sets import LabelSets, read_labels
+from ._data.inner_fits import fit_inner, indicator
+from ._data.label_sets import LabelSets, Target, read_labels
+from ._data.notices import gathered, pass_on
 from ._data.sparse import check_sparse
 from ._sklearn import _safe_indexing
 
@@ -183,17 +186,20 @@ def diagnose(estimator: Any, X: Any, y: Any, *, cv: Any = 3) -> Diagnosis:
     Parameters
     ----------
     estimator : classifier or None
-        None: from y alone. A fitted classifier with ``predict_proba`` is judged on these
-        rows, which should not be those that it was fitted on. Another is fitted on parts
-        of the rows and judged on the rest. A
+        None: from y alone. A fitted classifier is judged on these rows, which should not be
+        those that it was fitted on. Another is fitted on parts of the rows and judged on
+        the rest. Any that :class:`~skmultireduce.ThresholdedMultiLabel` takes with
+        ``response_method="auto"``. A
         :class:`~skmultireduce.reduction.MultiClassReduction` with ``size_model="joint"``
         adds the spread of sigma, the sharpest of the criteria.
     X : {array-like, sparse} of shape (n_samples, n_features) or None
         Data; not used if `estimator` is None.
     y : {array-like, sparse} of shape (n_samples, n_labels)
         Multi-label indicator.
-    cv : int, cross-validation generator or iterable, default=3
-        Parts for a classifier that is not fitted; for an int, shuffled with a fixed seed.
+    cv : int, float, cross-validation generator or iterable, default=3
+        Parts for a classifier that is not fitted, as of
+        :class:`~skmultireduce.ThresholdedMultiLabel`; for an int or a float, shuffled with
+        a fixed seed.
 
     Returns
     -------
@@ -203,7 +209,10 @@ def diagnose(estimator: Any, X: Any, y: Any, *, cv: Any = 3) -> Diagnosis:
     Raises
     ------
     ValueError
-        If y is no multi-label indicator or has no label at all.
+        If y is no multi-label indicator or has no label at all, or scores have another
+        shape than y.
+    AttributeError
+        If the estimator has neither ``predict_proba`` nor ``decision_function``.
 
     Examples
     --------
@@ -214,19 +223,14 @@ def diagnose(estimator: Any, X: Any, y: Any, *, cv: Any = 3) -> Diagnosis:
     >>> print(result.recommendations["jaccard_micro"])
     One cutoff on the plain softmax is safe: it loses at most 0.
     """
-    sets, _ = read_labels(y, allow_multiclass=False)
+    sets, target = read_labels(y, allow_multiclass=False)
     sizes = sets.sizes.astype(float)
     if not np.any(sizes):
         raise ValueError("No row of y has a label; at least one is needed.")
     found = _from_labels(sets, sizes)
     if estimator is not None:
-        if not hasattr(estimator, "predict_proba"):
-            raise ValueError(
-                f"estimator must have predict_proba, {type(estimator).__name__} has none. Use "
-                "another one, or None to judge by y alone."
-            )
         check_consistent_length(X, np.empty((sets.n_rows, 0)))
-        found |= _from_scores(estimator, X, y, sets, sizes, cv)
+        found |= _from_scores(estimator, X, sets, target, cv)
     learns_empty = getattr(estimator, "unlabeled", "drop") == "none"
     return Diagnosis(**found, recommendations=_recommend(found, learns_empty))
 
@@ -286,66 +290,98 @@ def _from_labels(sets: LabelSets, sizes: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _from_scores(
-    estimator: Any, X: Any, y: Any, sets: LabelSets, sizes: np.ndarray, cv: Any
-) -> dict[str, Any]:
-    check_sparse(X, "X")
+def _judged(
+    estimator: Any, X: Any, sets: LabelSets, target: Target, cv: Any
+) -> list[tuple[Any, np.ndarray | None, np.ndarray | None]]:
+    """Models with the rows that they are judged on (None: all), and what they never saw."""
     try:
         check_is_fitted(estimator)
-        parts = [(estimator, np.arange(sets.n_rows))]
-        X_rows = X
+        return [(estimator, None, None)]
     except NotFittedError:
-        X_rows = indexable_rows(X)
-        y_rows = y.tocsr() if issparse(y) else np.asarray(y)
-        if isinstance(cv, Integral):
-            cv = KFold(cv, shuffle=True, random_state=0)
-        parts = []
-        for train, test in check_cv(cv).split(X_rows, y_rows):
-            model = clone(estimator)
-            model.fit(_safe_indexing(X_rows, train), y_rows[train])
-            parts.append((model, test))
-    scores, picks, sigma, rows = [], [], [], []
-    for model, test in parts:
-        X_test = X if model is estimator else _safe_indexing(X_rows, test)
-        proba = model.predict_proba(X_test)
-        if getattr(proba, "shape", None) != (len(test), sets.n_labels):
-            raise ValueError(
-                f"The predict_proba of {type(estimator).__name__} does not give an array of "
-                f"shape (n_samples, {sets.n_labels}); wrap the estimator in "
-                "MultiClassReduction or sklearn.multiclass.OneVsRestClassifier."
+        pass
+    y = indicator(sets, target)
+    found = []
+    splits = list(splitter_of(cv, y, 0).split(X, y))
+    with gathered() as notices:
+        for i, (train, test) in enumerate(splits):
+            train, test = row_numbers(train), row_numbers(test)
+            model = fit_inner(
+                clone(estimator),
+                _safe_indexing(X, train),
+                _safe_indexing(y, train),
+                {},
+                rows=f"fold {i + 1} of {len(splits)}",
             )
-        scores.append(proba)
-        rows.append(test)
-        if getattr(model, "size_model", None) == "joint":
-            delta = model.predict_label_size_proba(X_test, compact=True)
-            label, size = model.pairs_.T
-            picked = delta / model.sizes_[size]
-            starts = np.flatnonzero(np.diff(label, prepend=-1))
-            q, m = np.zeros((2, len(test), sets.n_labels))
-            q[:, label[starts]] = np.add.reduceat(picked, starts, axis=1)
-            m[:, label[starts]] = np.add.reduceat(delta, starts, axis=1)
-            sigma.append(np.divide(m, q, out=np.ones_like(m), where=q > 0))
-            picks.append(q)
-    rows = np.concatenate(rows)
-    scores = np.concatenate(scores)
-    sets, sizes = sets.take(rows), sizes[rows]
-    threshold, jaccard = best_jaccard(sets, scores)
-    spread = _Spread(sizes, np.ones_like(sizes), sizes.sum())
+            found.append((model, test, sets.take(train).counts() == 0))
+    pass_on(notices)
+    return found
+
+
+def _from_scores(
+    estimator: Any, X: Any, sets: LabelSets, target: Target, cv: Any
+) -> dict[str, Any]:
+    check_sparse(X, "X")
+    X = indexable_rows(X)
+    judged = _judged(estimator, X, sets, target, cv)
+    source = Source.of("auto", sets.n_labels, *(model for model, _, _ in judged))
+    every = np.arange(sets.n_rows)
+    rows = np.concatenate([every if test is None else test for _, test, _ in judged])
+    pools = [
+        Pool(
+            replace(source, never=never).blocks(model, X, test),
+            sets if test is None else sets.take(test),
+        )
+        for model, test, never in judged
+    ]
+    search = Search(pools)
+    best = find(search)
+    sizes = sets.sizes[rows].astype(float)
+    threshold, jaccard = float(evaluate(search, best.value).threshold), best.score
     found = {
         "jaccard": jaccard,
         "threshold": threshold,
-        "jaccard_ratio_bound": spread.ratio(jaccard),
+        "jaccard_ratio_bound": _Spread(sizes, np.ones_like(sizes), sizes.sum()).ratio(jaccard),
     }
-    if scores.sum(axis=1).max() <= 1 + 1e-3 and threshold > 0:
+    if source.probability and threshold > 0 and _largest_sum(pools) <= 1 + 1e-3:
         kept = int(min(np.ceil(1 / threshold) - 1, sets.n_labels))
         found["max_kept"] = kept
         found["share_beyond_cutoff"] = float(np.mean(sizes > kept))
-    if sigma:
-        sigma, picks = np.concatenate(sigma), np.concatenate(picks)
-        drops = estimator.unlabeled == "drop"
-        if not drops or sizes.all():  # else the model has no marginals to compare with
-            found["pick_jaccard"] = best_jaccard(sets, picks)[1]
-        found |= _from_sigma(sigma, picks, sizes, drops, jaccard)
+    if getattr(estimator, "size_model", None) == "joint":
+        parts = [X if test is None else _safe_indexing(X, test) for _, test, _ in judged]
+        models = [model for model, _, _ in judged]
+        found |= _from_pairs(models, parts, sets.take(rows), jaccard)
+    return found
+
+
+def _largest_sum(pools: list[Pool]) -> float:
+    """Largest sum of a row's scores; labels that are never predicted count 0."""
+    return max(
+        float(np.where(scores.values == -np.inf, 0, scores.values).sum(axis=1).max())
+        for pool in pools
+        for _, scores in pool.blocks()
+        if scores.n_rows
+    )
+
+
+def _from_pairs(
+    models: list[Any], parts: list[Any], sets: LabelSets, jaccard: float
+) -> dict[str, Any]:
+    """What models of pairs of label and size tell of the law of the pick."""
+    sigma, picks = [], []
+    for model, X in zip(models, parts, strict=True):
+        delta = model.predict_label_size_proba(X, compact=True)
+        label, size = model.pairs_.T
+        starts = np.flatnonzero(np.diff(label, prepend=-1))
+        q, m = np.zeros((2, len(delta), sets.n_labels))
+        q[:, label[starts]] = np.add.reduceat(delta / model.sizes_[size], starts, axis=1)
+        m[:, label[starts]] = np.add.reduceat(delta, starts, axis=1)
+        sigma.append(np.divide(m, q, out=np.ones_like(m), where=q > 0))
+        picks.append(q)
+    sigma, picks = np.concatenate(sigma), np.concatenate(picks)
+    drops, sizes = models[0].unlabeled == "drop", sets.sizes.astype(float)
+    found = _from_sigma(sigma, picks, sizes, drops, jaccard)
+    if not drops or sizes.all():  # else the models have no marginals to compare with
+        found["pick_jaccard"] = best_jaccard(sets, picks)[1]
     return found
 
 

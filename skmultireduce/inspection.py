@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.frozen import FrozenEstimator
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import MultiOutputClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.svm import SVC, NuSVC
-from sklearn.utils.validation import check_is_fitted
 
-from ._data.naming import naming
-from ._data.sparse import check_sparse
-from ._sklearn import Interval, StrOptions, _num_samples, check_matplotlib_support, validate_params
+from ._inspection.best_labels import best_labels
+from ._inspection.linear_parts import (
+    as_one_row,
+    dense_row,
+    feature_names_of,
+    find_linear_parts,
+    label_names_of,
+    largest,
+    predicted_labels,
+    select_labels,
+)
+from ._sklearn import Interval, StrOptions, check_matplotlib_support, validate_params
 
-__all__ = ["Contribution", "FeatureWeight", "TopFeaturesDisplay", "explain_row", "top_features"]
+__all__ = [
+    "Contribution",
+    "FeatureWeight",
+    "LabelScore",
+    "TopFeaturesDisplay",
+    "explain_row",
+    "top_features",
+    "top_labels",
+]
 
 
 class FeatureWeight(NamedTuple):
@@ -77,6 +87,127 @@ class Contribution(NamedTuple):
     contribution: float
 
 
+class LabelScore(NamedTuple):
+    """One of the best labels of a row.
+
+    Parameters
+    ----------
+    row : int
+        Number of the row, from 0.
+    rank : int
+        From 1, the highest score.
+    label : object
+        Name of the label.
+    score : float
+        Its score.
+    """
+
+    row: int
+    rank: int
+    label: Any
+    score: float
+
+
+@validate_params(
+    {
+        "k": [Interval(Integral, 1, None, closed="left")],
+        "label_names": ["array-like", None],
+        "threshold": [Real, None],
+        "response_method": [
+            StrOptions({"auto", "predict_proba", "decision_function", "predict_scores"})
+        ],
+        "as_frame": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def top_labels(
+    estimator: Any,
+    X: Any,
+    k: int = 5,
+    *,
+    threshold: float | None = None,
+    label_names: Sequence | None = None,
+    response_method: str = "auto",
+    as_frame: bool = False,
+) -> Any:
+    """List the k best labels of each row by name, with their scores.
+
+    Parameters
+    ----------
+    estimator : object
+        A fitted multi-label classifier with `predict_proba` or `decision_function` in any of
+        scikit-learn's shapes, or with `predict_scores`, or a classifier of 1-D y; also a
+        pipeline or a search.
+    X : {array-like, sparse} of shape (n_samples, n_features)
+        Rows, of what the estimator takes.
+    k : int, default=5
+        Number of labels for each row, in [1, inf); all if there are fewer.
+    threshold : float, default=None
+        Labels with a lower score are left out.
+    label_names : array-like of shape (n_labels,), default=None
+        Names of the labels. None: the estimator's `label_names_`, or the classes of 1-D y,
+        else the numbers of the labels.
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
+            default="auto"
+        Where scores come from; ``"auto"``: probabilities if there are some. Of estimators
+        with `predict_scores` only the labels that are asked for are scored.
+    as_frame : bool, default=False
+        If True, return a ``pandas.DataFrame``.
+
+    Returns
+    -------
+    records : list of list of LabelScore, or DataFrame
+        For each row its labels by falling score, of equal ones the first column first. The
+        frame has the columns `row`, `rank`, `label` and `score`.
+
+    Raises
+    ------
+    ValueError
+        If names do not fit to the number of labels.
+    AttributeError
+        If the estimator has no scores.
+    ImportError
+        If `as_frame` is True and pandas is not installed.
+
+    See Also
+    --------
+    explain_row : Why a label has its score.
+
+    Notes
+    -----
+    Scores are read in blocks of rows that fit into scikit-learn's ``working_memory``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.feature_extraction.text import CountVectorizer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skmultireduce import MultiLabelSGDClassifier
+    >>> from skmultireduce.inspection import top_labels
+    >>> texts = ["import numpy", "import pandas", "numpy pandas", "import os"] * 5
+    >>> y = pd.DataFrame({"array": [1, 0, 1, 0] * 5, "frame": [0, 1, 1, 0] * 5})
+    >>> model = make_pipeline(
+    ...     CountVectorizer(), MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0)
+    ... ).fit(texts, y)
+    >>> [best.label for best in top_labels(model, ["numpy", "pandas"], 1)[1]]
+    ['frame']
+    """
+    names, rows = best_labels(estimator, X, k, threshold, response_method, label_names)
+    records = [
+        [
+            LabelScore(row, rank, names[label], score)
+            for rank, (label, score) in enumerate(best, start=1)
+        ]
+        for row, best in enumerate(rows)
+    ]
+    if not as_frame:
+        return records
+    import pandas as pd
+
+    flat = [record for row in records for record in row]
+    return pd.DataFrame(flat, columns=list(LabelScore._fields))
+
+
 @validate_params(
     {
         "feature_names": ["array-like", None],
@@ -115,7 +246,8 @@ def top_features(
     labels : array-like, default=None
         Which labels, by name. None: all.
     label_names : array-like of shape (n_labels,), default=None
-        Names of the labels. None: the classes of 1-D y, else the numbers of the labels.
+        Names of the labels. None: the estimator's `label_names_` (the columns of a data
+        frame, for example), the classes of 1-D y, else the numbers of the labels.
     sign : {"positive", "negative", "both"}, default="positive"
         Features that speak for the label, against it, or the largest absolute weights.
         Features of weight zero are never listed.
@@ -156,14 +288,14 @@ def top_features(
     array numpy
     frame pandas
     """
-    linear = _find_linear_model(estimator)
-    names = _feature_names(linear, feature_names)
-    label_names = _label_names(linear, label_names)
+    linear = find_linear_parts(estimator)
+    names = feature_names_of(linear, feature_names)
+    label_names = label_names_of(linear, label_names, estimator)
     direction = {"positive": 1, "negative": -1, "both": 0}[sign]
     return [
         FeatureWeight(label_names[label], rank, names[feature], float(weight))
-        for label in _select(labels, label_names)
-        for rank, feature, weight in _largest(_dense_row(linear.coef, label), n, direction)
+        for label in select_labels(labels, label_names)
+        for rank, feature, weight in largest(dense_row(linear.coef, label), n, direction)
     ]
 
 
@@ -241,14 +373,14 @@ def explain_row(
     array numpy 2.0 1.48
     array import 1.0 -0.34
     """
-    linear = _find_linear_model(estimator)
-    names = _feature_names(linear, feature_names)
-    label_names = _label_names(linear, label_names)
-    X = _as_one_row(x)
+    linear = find_linear_parts(estimator)
+    names = feature_names_of(linear, feature_names)
+    label_names = label_names_of(linear, label_names, estimator)
+    X = as_one_row(x)
     row = X
     for transformer in linear.transformers:
         row = transformer.transform(row)
-    row = _dense_row(row if sp.issparse(row) else np.asarray(row, dtype=float), 0)
+    row = dense_row(row if sp.issparse(row) else np.asarray(row, dtype=float), 0)
     if len(row) != linear.coef.shape[1]:
         raise ValueError(
             f"x has {len(row)} features, but the linear model has {linear.coef.shape[1]}. Pass "
@@ -256,14 +388,14 @@ def explain_row(
         )
     scores = np.asarray(linear.coef @ row).ravel() + linear.intercept
     if labels is None:
-        chosen = _predicted(estimator.predict(X), linear)
+        chosen = predicted_labels(estimator.predict(X), linear, label_names)
         if not len(chosen):
             chosen = [int(np.argmax(scores))]
     else:
-        chosen = _select(labels, label_names)
+        chosen = select_labels(labels, label_names)
     records = []
     for label in chosen:
-        weights = _dense_row(linear.coef, label)
+        weights = dense_row(linear.coef, label)
         records += [
             Contribution(
                 label_names[label],
@@ -275,7 +407,7 @@ def explain_row(
                 float(weights[feature]),
                 float(contribution),
             )
-            for rank, feature, contribution in _largest(weights * row, n, 0)
+            for rank, feature, contribution in largest(weights * row, n, 0)
         ]
     return records
 
@@ -463,213 +595,6 @@ class TopFeaturesDisplay:
             ax.set(title=str(self.labels[group.start]), xlabel=self.quantity)
         self.figure_, self.axes_ = figure, axes
         return self
-
-
-@dataclass
-class _LinearModel:
-    """A linear model and the transformers before it."""
-
-    coef: Any
-    intercept: np.ndarray
-    classes: np.ndarray | None
-    input_names: np.ndarray | None
-    transformers: list[Pipeline]
-
-
-def _find_linear_model(estimator: Any) -> _LinearModel:
-    """Look through pipelines and wrappers."""
-    check_is_fitted(estimator)
-    transformers: list[Pipeline] = []
-    model, input_names = estimator, None
-    while True:
-        if isinstance(model, Pipeline):
-            if len(model) > 1:
-                transformers.append(model[:-1])
-            model, input_names = model[-1], None
-            continue
-        input_names = getattr(model, "feature_names_in_", input_names)
-        parts = _coefficients(model)
-        if parts is not None:
-            break
-        inner = _inner(model)
-        if inner is None:
-            raise ValueError(
-                f"{type(estimator).__name__} is not a linear classifier: {type(model).__name__} "
-                "has no coef_ of shape (n_labels, n_features). Features have weights in linear "
-                "models only; for others see sklearn.inspection.permutation_importance."
-            )
-        seen, sees = (getattr(m, "n_features_in_", None) for m in (model, inner))
-        if seen is not None and sees is not None and seen != sees:
-            raise ValueError(
-                f"{type(model).__name__} changes the features before its estimator sees them "
-                f"({seen} to {sees}). Make it a step of a pipeline, before the classifier."
-            )
-        model = inner
-    n_labels, n_rows = _n_labels(estimator), parts[0].shape[0]
-    if n_labels is not None and n_labels != n_rows:
-        raise ValueError(
-            f"{type(estimator).__name__} predicts {n_labels} labels, but its linear model "
-            f"{type(model).__name__} has {n_rows} row(s) of weights: its classes are not the "
-            "labels. Pass a model with one row of weights for each label."
-        )
-    classes = getattr(model, "classes_", None)
-    classes = classes if isinstance(classes, np.ndarray) and classes.ndim == 1 else None
-    return _LinearModel(*parts, classes, input_names, transformers)
-
-
-def _n_labels(estimator: Any) -> int | None:
-    """Return the number of labels where ``classes_`` tells it: a row for each label."""
-    classes = getattr(estimator, "classes_", None)
-    return len(classes) if isinstance(classes, np.ndarray) and classes.ndim == 2 else None
-
-
-def _inner(model: Any) -> Any:
-    """Return what a wrapper predicts with."""
-    if isinstance(model, FrozenEstimator):
-        return model.estimator
-    for name in ("estimator_", "best_estimator_"):
-        if hasattr(model, name):
-            return getattr(model, name)
-    return None
-
-
-def _coefficients(model: Any) -> tuple[Any, np.ndarray] | None:
-    """Weights (n_labels, n_features) and intercepts, None if the model has none."""
-    if isinstance(model, SVC | NuSVC):
-        # The rows of its coef_ are pairs of classes.
-        return None
-    if isinstance(model, OneVsRestClassifier | MultiOutputClassifier):
-        return _stacked(model.estimators_)
-    coef = getattr(model, "coef_", None)
-    if coef is None or np.ndim(coef) != 2:
-        return None
-    intercept = np.ravel(getattr(model, "intercept_", 0.0))
-    return coef, np.broadcast_to(intercept, coef.shape[0])
-
-
-def _stacked(models: list[Any]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Weights of two-class models, one for each label."""
-    parts = [_coefficients(model) for model in models]
-    known = [part for part in parts if part is not None]
-    if not known or any(coef.shape[0] != 1 for coef, _ in known):
-        return None
-    coef = np.zeros((len(models), known[0][0].shape[1]))
-    intercept = np.zeros(len(models))
-    for label, (model, part) in enumerate(zip(models, parts, strict=True)):
-        if part is not None:
-            coef[label], intercept[label] = _dense_row(part[0], 0), part[1][0]
-        elif type(model).__name__ == "_ConstantPredictor":
-            # scikit-learn's stand-in for a label that every row has, or none.
-            intercept[label] = np.ravel(model.y_)[0]
-        else:
-            return None
-    return coef, intercept
-
-
-def _feature_names(linear: _LinearModel, feature_names: Any) -> list[Any]:
-    n_features = linear.coef.shape[1]
-    if feature_names is not None:
-        names = np.asarray(feature_names)
-        if names.shape != (n_features,):
-            raise ValueError(
-                f"feature_names has shape {names.shape}, but the linear model has {n_features} "
-                "features. Pass the names behind the transformers, or leave it None."
-            )
-        return names.tolist()
-    names = linear.input_names
-    if linear.transformers:
-        names = None
-        for transformer in linear.transformers:
-            try:
-                names = transformer.get_feature_names_out(names)
-            except AttributeError as error:
-                raise ValueError(
-                    "The names of the features are not known, a transformer has no "
-                    f"get_feature_names_out ({error}). Pass feature_names, {n_features} names."
-                ) from error
-    return [f"x{i}" for i in range(n_features)] if names is None else names.tolist()
-
-
-def _label_names(linear: _LinearModel, label_names: Any) -> list[Any]:
-    n_labels = linear.coef.shape[0]
-    if label_names is not None:
-        names = list(label_names)
-        if len(names) != n_labels:
-            raise ValueError(
-                f"label_names has {len(names)} names, but the linear model has {n_labels} "
-                "labels. Pass one name for each column of y."
-            )
-        return names
-    if linear.classes is None:
-        return list(range(n_labels))
-    # The one row of a two-class model is for the second class.
-    return linear.classes[-n_labels:].tolist()
-
-
-def _select(labels: Any, label_names: list[Any]) -> Sequence[int]:
-    """Numbers of the labels that are asked for by name."""
-    if labels is None:
-        return range(len(label_names))
-    numbers = {name: number for number, name in enumerate(label_names)}
-    unknown = [label for label in labels if label not in numbers]
-    if unknown:
-        raise ValueError(
-            f"labels contains {unknown[0]!r}, which is not among the {len(label_names)} label "
-            f"names ({', '.join(map(repr, label_names[:5]))}, …). Pass label_names, or the "
-            "numbers of the labels."
-        )
-    return [numbers[label] for label in labels]
-
-
-def _predicted(y: Any, linear: _LinearModel) -> list[int]:
-    """Numbers of the labels in a prediction for one row."""
-    if sp.issparse(y) or np.ndim(y) == 2:
-        return _dense_row(y, 0).nonzero()[0].tolist()
-    n_labels = linear.coef.shape[0]
-    if n_labels == 1:
-        return [0]
-    return np.flatnonzero(linear.classes == np.asarray(y)[0]).tolist()
-
-
-def _as_one_row(x: Any) -> Any:
-    """X of one row."""
-    if isinstance(x, str | bytes | dict):
-        return [x]
-    if sp.issparse(x):
-        check_sparse(x, "x")
-        x = x.reshape(1, -1).tocsr() if x.ndim == 1 else x
-    elif hasattr(x, "to_frame") and (len(x) > 1 or x.dtype.kind in "biuf"):
-        x = x.to_frame().T.infer_objects()
-    elif np.ndim(x) == 1 and np.asarray(x).dtype.kind in "biuf":
-        x = np.reshape(x, (1, -1))
-    with naming("x"):
-        n_rows = _num_samples(x)
-    if n_rows != 1:
-        raise ValueError(
-            f"x should be one row, but has {n_rows}. Pass X[[i]], X.iloc[[i]] or a single text."
-        )
-    return x
-
-
-def _dense_row(matrix: Any, row: int) -> np.ndarray:
-    """One row of a matrix, sparse or not."""
-    if sp.issparse(matrix):
-        return matrix.tocsr()[[row]].toarray().ravel()
-    return np.asarray(matrix[row])
-
-
-def _largest(
-    values: np.ndarray, n: int | None, direction: int
-) -> Iterator[tuple[int, int, float]]:
-    """Rank, place and value of the largest values; of equal ones the first comes first."""
-    size = np.abs(values) if direction == 0 else direction * values
-    places = np.flatnonzero(size > 0)
-    if n is not None and n < len(places):
-        least = np.partition(size[places], -n)[-n]
-        places = places[size[places] >= least]
-    places = places[np.argsort(-size[places], kind="stable")][:n]
-    for rank, place in enumerate(places, start=1):
-        yield rank, int(place), values[place]
 
 
 def _columns(records: list[Any], *names: str) -> list[list[Any]]:

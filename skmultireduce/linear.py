@@ -99,8 +99,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
         Type of weights and computations.
     n_jobs : int or None, default=None
         Threads of the one-vs-rest reductions' training (each takes a block of labels) and
-        of predictions; softmax training uses one. None: 1, -1: all. The result does not
-        depend on it, to the bit.
+        of predictions; softmax training uses one. None: 1, -1: all; at most one for each
+        usable core. The result does not depend on it, to the bit.
     random_state : int, RandomState instance or None, default=None
         Seed of draws and orders.
     verbose : int, default=0
@@ -141,7 +141,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     -----
     With ``alpha="auto"``, C is ``18 sqrt(d / n)`` (softmax), ``7 sqrt(d / n)`` (sigmoid) or
     ``0.3 sqrt(d / n)`` (squared hinge) for d features that occur in n rows, between 2 and
-    250, 1 and 100, and 0.06 and 4; and 15, 8 or 0.7 where a tenth or more of their values
+    250, 1 and 100, and 0.06 and 4; and 10, 6.5 or 0.5 where a tenth or more of their values
     are not 0. The loss of ``"pick_all"`` is E[S] times as large, and so is its penalty. On
     13 sparse sets and 25 dense tables the micro Jaccard index at the best cutoff is at least
     .97 of that with the best C (guide, "Tuning").
@@ -230,7 +230,7 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
 
     def _options(self) -> LinearOptions:
         return LinearOptions(
-            loss=self._kernel_loss,
+            loss=self._loss.name,
             alpha=self.alpha,
             alpha_scale=self.alpha_scale,
             eta0=self.eta0,

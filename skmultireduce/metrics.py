@@ -13,30 +13,54 @@ from sklearn.utils import check_array
 
 from ._cutoff.counters import Search
 from ._cutoff.evaluation import curve
-from ._cutoff.metric import AVERAGES
-from ._cutoff.scores import Pool, array_blocks
-from ._data.blocks import iter_row_blocks
-from ._data.label_sets import LabelSets, read_labels
+from ._cutoff.metric import AVERAGES, METRICS, Metric
+from ._cutoff.places import Places, discount, find_places
+from ._cutoff.report import Report, count_labels
+from ._cutoff.scores import Pool, ScoreBlocks, array_blocks, csr_blocks
+from ._data.label_sets import read_labels
 from ._data.naming import naming
 from ._data.sparse import check_sparse
 from ._data.weights import read_sample_weight
 from ._sklearn import Interval, Options, StrOptions, validate_params
 
-__all__ = ["jaccard_threshold_curve", "precision_at_k_score", "recall_at_k_score"]
+__all__ = [
+    "coverage_at_k_score",
+    "f1_at_k_score",
+    "jaccard_threshold_curve",
+    "label_propensities",
+    "multilabel_report",
+    "ndcg_at_k_score",
+    "precision_at_k_score",
+    "psndcg_at_k_score",
+    "psprecision_at_k_score",
+    "psrecall_at_k_score",
+    "recall_at_k_score",
+]
 
 
 def _score_pool(y_true: Any, y_score: Any, sample_weight: Any) -> Pool:
     """Truth and scores, checked, for the search functions."""
     label_sets, _ = read_labels(y_true, allow_multiclass=False, input_name="y_true")
-    with naming("y_score"):
-        y_score = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
+    y_score = _read_scores(y_score)
     if y_score.shape != (label_sets.n_rows, label_sets.n_labels):
         raise ValueError(
             f"y_score has shape {y_score.shape}, but y_true has shape "
             f"{(label_sets.n_rows, label_sets.n_labels)}. Pass one score for each row and label."
         )
-    weight = read_sample_weight(sample_weight, y_score)
-    return Pool(array_blocks(y_score), label_sets, weight)
+    weight = read_sample_weight(sample_weight, None, n_rows=label_sets.n_rows)
+    return Pool(_blocks_of(y_score), label_sets, weight)
+
+
+def _read_scores(y_score: Any) -> Any:
+    check_sparse(y_score, "y_score")
+    with naming("y_score"):
+        return check_array(
+            y_score, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="y_score"
+        )
+
+
+def _blocks_of(y_score: Any) -> ScoreBlocks:
+    return csr_blocks(y_score) if sp.issparse(y_score) else array_blocks(y_score)
 
 
 def jaccard_threshold_curve(
@@ -57,8 +81,8 @@ def jaccard_threshold_curve(
     ----------
     y_true : {array-like, sparse} of shape (n_samples, n_labels)
         Multi-label indicator.
-    y_score : array-like of shape (n_samples, n_labels)
-        Finite scores.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Finite scores; in sparse ones what is not stored is lower, and never predicted.
     average : {"micro", "samples", "macro"}, default="micro"
         As in :func:`sklearn.metrics.jaccard_score`; rows (labels) without a true label
         count 0.
@@ -108,7 +132,7 @@ _CONSTRAINTS = {
     "y_true": ["array-like", "sparse matrix"],
     "y_score": ["array-like", "sparse matrix"],
     "k": [Interval(Integral, 1, None, closed="left")],
-    "average": [StrOptions({"samples", "micro"})],
+    "average": [StrOptions({"samples", "micro", "macro"})],
     "sample_weight": ["array-like", None],
     "zero_division": [Options(Real, {0.0, 1.0}), "nan", StrOptions({"warn"})],
 }
@@ -135,12 +159,14 @@ def precision_at_k_score(
         True labels, as an indicator of 0 and 1.
     y_score : {array-like, sparse} of shape (n_samples, n_labels)
         Scores: probabilities, decision values or any numbers, higher is better. In sparse
-        scores, entries that are not stored are 0.
+        scores, those that are not stored are lower than all others, and equal.
     k : int, default=1
         Number of labels that are looked at, at most n_labels.
-    average : {"samples", "micro"}, default="samples"
+    average : {"samples", "micro", "macro"}, default="samples"
         The mean over rows, or counts pooled over rows. As k is the same for all rows,
-        precision@k is the same number either way.
+        precision@k is the same number either way. ``"macro"``: the mean over labels of the
+        share of their rows among those that have them among the k, 0 for labels that are
+        never there.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows.
     zero_division : {0.0, 1.0, np.nan, "warn"}, default=0.0
@@ -192,9 +218,11 @@ def precision_at_k_score(
     ...     precision_at_k_score, response_method=("predict_proba", "decision_function"), k=3
     ... )
     """
-    label_sets, hits, weight = _read(y_true, y_score, k, sample_weight)
-    values = hits / k
-    unlabeled = label_sets.sizes == 0
+    if average == "macro":
+        return _macro(y_true, y_score, k, sample_weight, METRICS["precision"])
+    places, weight = _read(y_true, y_score, k, sample_weight)
+    values = places.row_sums(places.hits()) / k
+    unlabeled = places.label_sets.sizes == 0
     if np.any(unlabeled):
         values[unlabeled] = _value_without_labels(zero_division, "Precision", unlabeled)
     return _mean(values, weight, "Precision")
@@ -221,12 +249,14 @@ def recall_at_k_score(
         True labels, as an indicator of 0 and 1.
     y_score : {array-like, sparse} of shape (n_samples, n_labels)
         Scores: probabilities, decision values or any numbers, higher is better. In sparse
-        scores, entries that are not stored are 0.
+        scores, those that are not stored are lower than all others, and equal.
     k : int, default=1
         Number of labels that are looked at, at most n_labels.
-    average : {"samples", "micro"}, default="samples"
+    average : {"samples", "micro", "macro"}, default="samples"
         ``"samples"``: the mean of the recalls of the rows. ``"micro"``: found labels over
-        true labels, pooled over all rows, as fastText's ``test`` reports it.
+        true labels, pooled over all rows, as fastText's ``test`` reports it. ``"macro"``:
+        the mean over labels of the share of their rows in which they are found, 0 for labels
+        without rows.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows.
     zero_division : {0.0, 1.0, np.nan, "warn"}, default="warn"
@@ -270,8 +300,10 @@ def recall_at_k_score(
     >>> round(recall_at_k_score(y_true, y_score, k=1, average="micro"), 3)
     0.667
     """
-    label_sets, hits, weight = _read(y_true, y_score, k, sample_weight)
-    sizes = label_sets.sizes
+    if average == "macro":
+        return _macro(y_true, y_score, k, sample_weight, METRICS["recall"])
+    places, weight = _read(y_true, y_score, k, sample_weight)
+    hits, sizes = places.row_sums(places.hits()), places.label_sets.sizes
     if average == "micro":
         found, total = (hits, sizes) if weight is None else (hits * weight, sizes * weight)
         if total.sum() > 0:
@@ -284,21 +316,525 @@ def recall_at_k_score(
     return _mean(values, weight, "Recall")
 
 
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def f1_at_k_score(
+    y_true: Any,
+    y_score: Any,
+    *,
+    k: int = 1,
+    average: str = "samples",
+    sample_weight: Any = None,
+) -> float:
+    """Compute F1@k: the F1 of the k labels of highest score, as if they were predicted.
+
+    Parameters
+    ----------
+    y_true : {array-like, sparse} of shape (n_samples, n_labels)
+        True labels, as an indicator of 0 and 1.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Scores, higher is better; labels that tie share their places. In sparse scores,
+        those that are not stored are lower than all others, and equal.
+    k : int, default=1
+        Number of labels that are looked at, at most n_labels.
+    average : {"samples", "micro", "macro"}, default="samples"
+        The mean over rows, counts pooled over rows, or the mean over labels. Rows without
+        labels, and labels without rows, count 0.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    score : float
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If `y_true` is no indicator, the shapes differ or `k` is more than n_labels.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import f1_at_k_score
+    >>> f1_at_k_score([[1, 1, 0], [0, 0, 1]], [[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]], average="micro")
+    0.8
+    """
+    if average == "macro":
+        return _macro(y_true, y_score, k, sample_weight, METRICS["f1"])
+    places, weight = _read(y_true, y_score, k, sample_weight)
+    hits, sizes = places.row_sums(places.hits()), places.label_sets.sizes
+    if average == "samples":
+        return float(np.average(2 * hits / (k + sizes), weights=weight))
+    w = np.ones(len(hits)) if weight is None else weight
+    return float(2 * (w @ hits) / (w @ (k + sizes)))
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def ndcg_at_k_score(
+    y_true: Any,
+    y_score: Any,
+    *,
+    k: int = 1,
+    sample_weight: Any = None,
+    zero_division: float | str = 0.0,
+) -> float:
+    """Compute nDCG@k: true labels among the k of highest score, earlier places count more.
+
+    A true label in place i counts 1 / log2(i + 1); the sum of a row is divided by the
+    largest that it could be. The same as :func:`sklearn.metrics.ndcg_score`, without a dense
+    array of all labels.
+
+    Parameters
+    ----------
+    y_true : {array-like, sparse} of shape (n_samples, n_labels)
+        True labels, as an indicator of 0 and 1.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Scores, higher is better; labels that tie share their places. In sparse scores,
+        those that are not stored are lower than all others, and equal.
+    k : int, default=1
+        Number of labels that are looked at, at most n_labels.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+    zero_division : {0.0, 1.0, np.nan, "warn"}, default=0.0
+        Score of a row without labels; ``np.nan`` leaves such rows out, ``"warn"`` gives 0
+        and warns.
+
+    Returns
+    -------
+    score : float
+        In [0, 1]; nan if all rows are left out.
+
+    Raises
+    ------
+    ValueError
+        If `y_true` is no indicator, the shapes differ or `k` is more than n_labels.
+
+    References
+    ----------
+    Jarvelin and Kekalainen, Cumulated gain-based evaluation of IR techniques, 2002.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import ndcg_at_k_score
+    >>> y_true, y_score = [[1, 0, 0], [0, 0, 1]], [[0.5, 0.2, 0.3], [0.1, 0.8, 0.7]]
+    >>> round(ndcg_at_k_score(y_true, y_score, k=2), 3)
+    0.815
+    """
+    places, weight = _read(y_true, y_score, k, sample_weight)
+    sizes = places.label_sets.sizes
+    best = np.append(0.0, np.cumsum(discount(k)))[np.minimum(sizes, k)]
+    unlabeled = sizes == 0
+    values = places.row_sums(places.discounts()) / np.where(unlabeled, 1.0, best)
+    if np.any(unlabeled):
+        values[unlabeled] = _value_without_labels(zero_division, "nDCG", unlabeled)
+    return _mean(values, weight, "nDCG")
+
+
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def coverage_at_k_score(
+    y_true: Any, y_score: Any, *, k: int = 1, sample_weight: Any = None
+) -> float:
+    """Compute coverage@k: the share of labels that are rightly among the k at least once.
+
+    Of the labels that have rows in `y_true`.
+
+    Parameters
+    ----------
+    y_true : {array-like, sparse} of shape (n_samples, n_labels)
+        True labels, as an indicator of 0 and 1.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Scores, higher is better; labels that tie share their places. In sparse scores,
+        those that are not stored are lower than all others, and equal.
+    k : int, default=1
+        Number of labels that are looked at, at most n_labels.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Rows of weight 0 are left out; other weights do not matter.
+
+    Returns
+    -------
+    score : float
+        In [0, 1]; 0 if no row has labels.
+
+    Raises
+    ------
+    ValueError
+        If `y_true` is no indicator, the shapes differ or `k` is more than n_labels.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import coverage_at_k_score
+    >>> coverage_at_k_score([[1, 0, 0], [0, 0, 1]], [[0.5, 0.2, 0.3], [0.1, 0.8, 0.7]])
+    0.5
+    """
+    places, weight = _read(y_true, y_score, k, sample_weight)
+    sets = places.label_sets
+    kept = np.ones(len(sets.indices), bool) if weight is None else weight[sets.rows] > 0
+    # Of independent ways to break ties in the rows: in none of them.
+    missed = np.ones(sets.n_labels)
+    np.multiply.at(missed, sets.indices[kept], 1 - places.hits()[kept])
+    labels = np.unique(sets.indices[kept])
+    return float(np.mean(1 - missed[labels])) if len(labels) else 0.0
+
+
+def label_propensities(y: Any, *, A: float = 0.55, B: float = 1.5) -> np.ndarray:
+    """Chance that a label that holds is noted, by how frequent the label is.
+
+    1 / (1 + C (n_l + B)**-A) with C = (log n - 1) (B + 1)**A, for n rows of which n_l have
+    label l; 1 for n < 3, where C is not positive.
+
+    Parameters
+    ----------
+    y : {array-like, sparse} of shape (n_samples, n_labels)
+        Labels of the training rows.
+    A, B : float, default=0.55, 1.5
+        Of the law; 0.5 and 0.4 fit Wikipedia, 0.6 and 2.6 Amazon.
+
+    Returns
+    -------
+    propensities : ndarray of shape (n_labels,), float64
+        In (0, 1].
+
+    References
+    ----------
+    Jain, Prabhu and Varma, Extreme multi-label loss functions for recommendation, tagging,
+    ranking and other missing label applications, KDD 2016.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import label_propensities
+    >>> label_propensities([[1, 0]] * 9 + [[1, 1]]).round(2)
+    array([0.64, 0.43])
+    """
+    sets, _ = read_labels(y, allow_multiclass=False)
+    scale = max(np.log(sets.n_rows) - 1, 0.0) * (B + 1) ** A
+    return 1 / (1 + scale * (sets.counts() + B) ** -A)
+
+
+_PS_CONSTRAINTS = {
+    **_CONSTRAINTS,
+    "propensities": ["array-like", None],
+    "normalize": ["boolean"],
+}
+
+
+@validate_params(_PS_CONSTRAINTS, prefer_skip_nested_validation=True)
+def psprecision_at_k_score(
+    y_true: Any,
+    y_score: Any,
+    *,
+    k: int = 1,
+    propensities: Any = None,
+    normalize: bool = True,
+    sample_weight: Any = None,
+) -> float:
+    """Compute propensity-scored precision@k: true labels among the k, rare ones count more.
+
+    A true label counts 1 / propensity.
+
+    Parameters
+    ----------
+    y_true : {array-like, sparse} of shape (n_samples, n_labels)
+        True labels, as an indicator of 0 and 1.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Scores, higher is better; labels that tie share their places. In sparse scores,
+        those that are not stored are lower than all others, and equal.
+    k : int, default=1
+        Number of labels that are looked at, at most n_labels.
+    propensities : array-like of shape (n_labels,), default=None
+        Chance that a label that holds is noted, in (0, 1]. None: `label_propensities` of
+        `y_true`; those of the training rows are usual.
+    normalize : bool, default=True
+        Whether the sum over rows is divided by the largest that it could be.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    score : float
+        In [0, 1] if normalized.
+
+    Raises
+    ------
+    ValueError
+        If `y_true` is no indicator, the shapes differ, `k` is more than n_labels or
+        propensities are not in (0, 1].
+
+    References
+    ----------
+    Jain, Prabhu and Varma, KDD 2016.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import psprecision_at_k_score
+    >>> y_true, y_score = [[1, 1, 0], [0, 0, 1]], [[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]]
+    >>> round(psprecision_at_k_score(y_true, y_score, propensities=[0.9, 0.5, 0.5]), 3)
+    0.778
+    """
+    return _propensity_scored(
+        "precision", y_true, y_score, k, propensities, normalize, sample_weight
+    )
+
+
+@validate_params(_PS_CONSTRAINTS, prefer_skip_nested_validation=True)
+def psrecall_at_k_score(
+    y_true: Any,
+    y_score: Any,
+    *,
+    k: int = 1,
+    propensities: Any = None,
+    normalize: bool = True,
+    sample_weight: Any = None,
+) -> float:
+    """Compute propensity-scored recall@k: the weight of true labels that are among the k.
+
+    A true label counts 1 / propensity.
+
+    Parameters
+    ----------
+    y_true : {array-like, sparse} of shape (n_samples, n_labels)
+        True labels, as an indicator of 0 and 1.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Scores, higher is better; labels that tie share their places. In sparse scores,
+        those that are not stored are lower than all others, and equal.
+    k : int, default=1
+        Number of labels that are looked at, at most n_labels.
+    propensities : array-like of shape (n_labels,), default=None
+        Chance that a label that holds is noted, in (0, 1]. None: `label_propensities` of
+        `y_true`; those of the training rows are usual.
+    normalize : bool, default=True
+        Whether the sum over rows is divided by the largest that it could be.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    score : float
+        In [0, 1] if normalized.
+
+    Raises
+    ------
+    ValueError
+        If `y_true` is no indicator, the shapes differ, `k` is more than n_labels or
+        propensities are not in (0, 1].
+
+    References
+    ----------
+    Jain, Prabhu and Varma, KDD 2016.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import psrecall_at_k_score
+    >>> y_true, y_score = [[1, 1, 0], [0, 0, 1]], [[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]]
+    >>> round(psrecall_at_k_score(y_true, y_score, propensities=[0.9, 0.5, 0.5]), 3)
+    0.852
+    """
+    return _propensity_scored("recall", y_true, y_score, k, propensities, normalize, sample_weight)
+
+
+@validate_params(_PS_CONSTRAINTS, prefer_skip_nested_validation=True)
+def psndcg_at_k_score(
+    y_true: Any,
+    y_score: Any,
+    *,
+    k: int = 1,
+    propensities: Any = None,
+    normalize: bool = True,
+    sample_weight: Any = None,
+) -> float:
+    """Compute propensity-scored nDCG@k: rare labels and earlier places count more.
+
+    A true label counts 1 / propensity.
+
+    Parameters
+    ----------
+    y_true : {array-like, sparse} of shape (n_samples, n_labels)
+        True labels, as an indicator of 0 and 1.
+    y_score : {array-like, sparse} of shape (n_samples, n_labels)
+        Scores, higher is better; labels that tie share their places. In sparse scores,
+        those that are not stored are lower than all others, and equal.
+    k : int, default=1
+        Number of labels that are looked at, at most n_labels.
+    propensities : array-like of shape (n_labels,), default=None
+        Chance that a label that holds is noted, in (0, 1]. None: `label_propensities` of
+        `y_true`; those of the training rows are usual.
+    normalize : bool, default=True
+        Whether the sum over rows is divided by the largest that it could be.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    score : float
+        In [0, 1] if normalized.
+
+    Raises
+    ------
+    ValueError
+        If `y_true` is no indicator, the shapes differ, `k` is more than n_labels or
+        propensities are not in (0, 1].
+
+    References
+    ----------
+    Jain, Prabhu and Varma, KDD 2016.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import psndcg_at_k_score
+    >>> y_true, y_score = [[1, 1, 0], [0, 0, 1]], [[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]]
+    >>> round(psndcg_at_k_score(y_true, y_score, propensities=[0.9, 0.5, 0.5]), 3)
+    0.778
+    """
+    return _propensity_scored("ndcg", y_true, y_score, k, propensities, normalize, sample_weight)
+
+
+def _propensity_scored(
+    kind: str,
+    y_true: Any,
+    y_score: Any,
+    k: int,
+    propensities: Any,
+    normalize: bool,
+    sample_weight: Any,
+) -> float:
+    places, weight = _read(y_true, y_score, k, sample_weight)
+    sets = places.label_sets
+    if propensities is None:
+        propensities = label_propensities(sets.to_csr())
+    with naming("propensities"):
+        propensities = check_array(propensities, ensure_2d=False, dtype=np.float64)
+    if propensities.shape != (sets.n_labels,) or not np.all(
+        (propensities > 0) & (propensities <= 1)
+    ):
+        raise ValueError(
+            f"propensities must be {sets.n_labels} numbers in (0, 1], one for each label; got "
+            f"shape {propensities.shape}."
+        )
+    gain = 1 / propensities[sets.indices]
+    # The best order of each row: its true labels, the rarest first.
+    order = np.lexsort((-gain, sets.rows))
+    place = np.arange(len(gain)) - np.repeat(sets.indptr[:-1], sets.sizes)
+    of_place = np.append(discount(k) if kind == "ndcg" else np.ones(k), 0.0)
+    best = places.row_sums(gain[order] * of_place[np.minimum(place, k)])
+    found = places.row_sums(gain * (places.discounts() if kind == "ndcg" else places.hits()))
+    if kind == "precision":
+        below = np.full(sets.n_rows, float(k))
+    elif kind == "recall":
+        below = np.maximum(sets.sizes, 1.0)
+    else:
+        below = np.append(1.0, np.cumsum(discount(k)))[np.minimum(sets.sizes, k)]
+    w = np.ones(sets.n_rows) if weight is None else weight
+    total = w @ (best / below) if normalize else w.sum()
+    return float(w @ (found / below) / total) if total > 0 else 0.0
+
+
+@validate_params(
+    {
+        "y_true": ["array-like", "sparse matrix"],
+        "y_pred": ["array-like", "sparse matrix"],
+        "names": ["array-like", None],
+        "thresholds": ["array-like", Real, None],
+        "sample_weight": ["array-like", None],
+        "digits": [Interval(Integral, 0, None, closed="left")],
+        "max_labels": [Interval(Integral, 0, None, closed="left")],
+        "output": [StrOptions({"text", "dict", "frame"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def multilabel_report(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    names: Any = None,
+    thresholds: Any = None,
+    sample_weight: Any = None,
+    digits: int = 3,
+    max_labels: int = 50,
+    output: str = "text",
+) -> Any:
+    """Build a report of predicted label sets: each label, groups of labels, averages.
+
+    Precision, recall, F1 and Jaccard index, where 0 / 0 is 0, the number of true
+    (``support``) and of predicted rows. Figures that
+    :func:`sklearn.metrics.classification_report` has are the same, under the same names.
+
+    Parameters
+    ----------
+    y_true, y_pred : {array-like, sparse} of shape (n_samples, n_labels)
+        True and predicted labels, as indicators of 0 and 1.
+    names : array-like of shape (n_labels,), default=None
+        Names of the labels. None: those of the columns of a data frame, else numbers.
+    thresholds : float or array-like of shape (n_labels,), default=None
+        Cutoffs to be shown, for example ``model.best_threshold_``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+    digits : int, default=3
+        Digits of the text.
+    max_labels : int, default=50
+        With more labels the text has groups of labels by their number of rows instead,
+        each with the means over its labels.
+    output : {"text", "dict", "frame"}, default="text"
+        ``"dict"``: of the rows by their names, of columns by theirs, with the groups under
+        ``"groups"``. ``"frame"``: a pandas data frame with a row for each label and each
+        average.
+
+    Returns
+    -------
+    report : str, dict or DataFrame
+
+    Raises
+    ------
+    ValueError
+        If an argument is no indicator, or shapes differ.
+
+    Examples
+    --------
+    >>> from skmultireduce.metrics import multilabel_report
+    >>> y_true, y_pred = [[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]
+    >>> print(multilabel_report(y_true, y_pred, names=["a", "b", "c"], digits=2))
+                   precision     recall   f1-score    jaccard    support  predicted
+    <BLANKLINE>
+               a        1.00       1.00       1.00       1.00          1          1
+               b        0.00       0.00       0.00       0.00          1          1
+               c        1.00       1.00       1.00       1.00          1          1
+    <BLANKLINE>
+       micro avg        0.67       0.67       0.67       0.50          3          3
+       macro avg        0.67       0.67       0.67       0.67          3          3
+    weighted avg        0.67       0.67       0.67       0.67          3          3
+     samples avg        0.75       0.75       0.67       0.50          3          3
+    <BLANKLINE>
+    """
+    true, target = read_labels(y_true, allow_multiclass=False, input_name="y_true")
+    predicted, _ = read_labels(y_pred, allow_multiclass=False, input_name="y_pred")
+    shapes = [(sets.n_rows, sets.n_labels) for sets in (true, predicted)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"y_pred has the shape {shapes[1]}, but y_true has {shapes[0]}.")
+    names = np.asarray(target.label_names if names is None else names, dtype=object)
+    if names.shape != (true.n_labels,):
+        raise ValueError(
+            f"names has the shape {names.shape}; {true.n_labels} names are needed, one for each "
+            "label."
+        )
+    cutoffs = None
+    if thresholds is not None:
+        with naming("thresholds"):
+            cutoffs = np.broadcast_to(np.asarray(thresholds, float), (true.n_labels,))
+    weight = read_sample_weight(sample_weight, None, n_rows=true.n_rows)
+    report = Report.of(count_labels(true, predicted, weight), names, cutoffs)
+    if output == "dict":
+        return report.as_dict()
+    return report.as_frame() if output == "frame" else report.as_text(digits, max_labels)
+
+
 def _read(
-    y_true: Any, y_score: Any, k: int, sample_weight: Any
-) -> tuple[LabelSets, np.ndarray, np.ndarray | None]:
-    """Label sets, number of true labels among the k best of each row, weights."""
+    y_true: Any, y_score: Any, k: int, sample_weight: Any, *, count_chosen: bool = False
+) -> tuple[Places, np.ndarray | None]:
+    """Places of the true labels among the k best of each row, and weights."""
     label_sets, target = read_labels(y_true, input_name="y_true")
     if target.kind != "multilabel":
         raise ValueError(
             "y_true is 1-D, a multi-label indicator of shape (n_samples, n_labels) is needed. "
             "For classes use sklearn.metrics.top_k_accuracy_score."
         )
-    check_sparse(y_score, "y_score")
-    with naming("y_score"):
-        y_score = check_array(
-            y_score, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="y_score"
-        )
+    y_score = _read_scores(y_score)
     shape = (label_sets.n_rows, label_sets.n_labels)
     if y_score.shape != shape:
         raise ValueError(
@@ -308,27 +844,17 @@ def _read(
     if k > label_sets.n_labels:
         raise ValueError(f"k={k} is more than the {label_sets.n_labels} labels. Pass a smaller k.")
     weight = read_sample_weight(sample_weight, None, n_rows=label_sets.n_rows)
-    return label_sets, _hits_at_k(label_sets, y_score, k), weight
+    blocks = _blocks_of(y_score)
+    return find_places(blocks, label_sets, k, count_chosen=count_chosen, weight=weight), weight
 
 
-def _hits_at_k(label_sets: LabelSets, y_score: Any, k: int) -> np.ndarray:
-    """Count the true labels (expected over ties) among the k of highest score, for each row."""
-    n_labels = label_sets.n_labels
-    hits = np.empty(label_sets.n_rows)
-    for block in iter_row_blocks(label_sets.n_rows, 3.0 * n_labels * y_score.dtype.itemsize):
-        scores = y_score[block]
-        if sp.issparse(scores):
-            scores = scores.toarray()
-        last = np.partition(scores, n_labels - k, axis=1)[:, n_labels - k, None]
-        above, level = scores > last, scores == last
-        free = k - np.count_nonzero(above, axis=1)
-        tied = np.count_nonzero(level, axis=1)
-        labels = label_sets.indices[label_sets.indptr[block.start] : label_sets.indptr[block.stop]]
-        rows = np.repeat(np.arange(len(scores)), label_sets.sizes[block])
-        sure = np.bincount(rows, weights=above[rows, labels], minlength=len(scores))
-        chance = np.bincount(rows, weights=level[rows, labels], minlength=len(scores))
-        hits[block] = sure + chance * free / tied
-    return hits
+def _macro(y_true: Any, y_score: Any, k: int, sample_weight: Any, metric: Metric) -> float:
+    places, weight = _read(y_true, y_score, k, sample_weight, count_chosen=True)
+    sets, hits = places.label_sets, places.hits()
+    w = np.ones(len(hits)) if weight is None else weight[sets.rows]
+    tp = np.bincount(sets.indices, w * hits, minlength=sets.n_labels)
+    positives = np.bincount(sets.indices, w, minlength=sets.n_labels)
+    return float(metric.ratio(tp, np.maximum(places.chosen - tp, 0), positives).mean())
 
 
 def _value_without_labels(zero_division: float | str, name: str, unlabeled: np.ndarray) -> float:

@@ -112,8 +112,8 @@ class MultiLabelMLPClassifier(
         Type of parameters and computations.
     n_jobs : int or None, default=None
         Threads of training (at most one for each 96 labels) and of predictions; BLAS is
-        held to one thread each. None: 1, -1: all. The result does not depend on it, to the
-        bit.
+        held to one thread each. None: 1, -1: all; at most one for each usable core. The result
+        does not depend on it, to the bit.
     random_state : int, RandomState instance or None, default=None
         Seed of initial values, draws, orders and dropout.
     verbose : int, default=0
@@ -293,7 +293,7 @@ class MultiLabelMLPClassifier(
 
     def _options(self) -> NetworkOptions:
         return NetworkOptions(
-            loss=self._kernel_loss,
+            loss=self._loss.name,
             alpha=self.alpha,
             eta0=self.eta0,
             fit_intercept=self.fit_intercept,
@@ -332,7 +332,7 @@ class MultiLabelMLPClassifier(
     def _check_parameters(self) -> None:
         super()._check_parameters()
         self._hidden_widths()
-        if self.n_sampled_labels is not None and self.reduction != "pick_one":
+        if self.n_sampled_labels is not None and not self._form.draws:
             raise ValueError(
                 f"n_sampled_labels is for reduction='pick_one', not {self.reduction!r}. Use "
                 "reduction='pick_one', which learns what 'pick_all_normalized' does, or "

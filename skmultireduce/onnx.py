@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.rule import rule_of
-from ._reductions.targets import ONE_VS_REST
+from ._data.label_names import names_of
+from ._reductions.table import BY_NAME, loss_of
 from .linear import MultiLabelSGDClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
+from .tree import LabelTreeClassifier
 
 __all__ = ["register_converters", "to_onnx"]
 
@@ -93,8 +96,10 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     -------
     onnx_model : onnx.ModelProto
         With two outputs: the labels of `predict` (int64 of shape (n_samples, n_labels); the
-        classes for 1-D y) and the probabilities, or the scores of a model that has no
-        probabilities, as float32 of shape (n_samples, n_labels).
+        classes for 1-D y) and the probabilities, or the scores of a model with
+        ``loss="squared_hinge"``, which its cutoffs are compared with, as float32 of shape
+        (n_samples, n_labels). Names of the labels, if there are some, are JSON in the entry
+        ``"label_names"`` of its ``metadata_props``.
 
     Raises
     ------
@@ -120,6 +125,7 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     from skl2onnx.common.data_types import FloatTensorType
 
     check_is_fitted(model)
+    _refuse_trees(model)
     if X is None and "initial_types" not in params:
         params["initial_types"] = [("X", FloatTensorType([None, model.n_features_in_]))]
     elif X is not None and hasattr(X, "astype") and getattr(X, "dtype", None) == np.float64:
@@ -127,7 +133,23 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
         X = X.astype(np.float32)
     # Probabilities as a matrix: a list of dictionaries is of no use for label sets.
     params.setdefault("options", {"zipmap": False})
-    return skl2onnx.to_onnx(model, X, **params)
+    converted = skl2onnx.to_onnx(model, X, **params)
+    names = names_of(model)
+    if names is not None:
+        entry = converted.metadata_props.add()
+        entry.key, entry.value = "label_names", json.dumps([str(name) for name in names])
+    return converted
+
+
+def _refuse_trees(model: Any) -> None:
+    """ONNX has no operators for the sparse weights and the search of a label tree."""
+    parts = [getattr(model, "steps", [(None, model)])[-1][1]]
+    parts += [getattr(parts[0], name, None) for name in ("estimator_", "estimator")]
+    if any(isinstance(part, LabelTreeClassifier) for part in parts):
+        raise ValueError(
+            "LabelTreeClassifier cannot be exported to ONNX, which has no operators for its "
+            "sparse weights and its search. Export MultiLabelSGDClassifier, or pickle the tree."
+        )
 
 
 def _as_float(operator: Any, container: Any) -> Any:
@@ -171,9 +193,9 @@ def _convert_linear(scope: Any, operator: Any, container: Any) -> None:
         op_version=opset,
     )
     values = scores
-    one_vs_rest = model.reduction in ONE_VS_REST
+    one_vs_rest = not BY_NAME[model.reduction].softmax
     multilabel = model.classes_.ndim == 2
-    if model.loss == "log_loss":
+    if not loss_of(model.reduction, model.loss).clips:
         if not one_vs_rest:
             values = ops.OnnxSoftmax(scores, axis=1, op_version=opset)
         else:
@@ -223,14 +245,14 @@ def _compared_with(model: Any) -> np.ndarray:
                 f"{name}={neutral!r}, or apply it to the exported scores."
             )
     scores_exported = isinstance(inner, MultiLabelSGDClassifier) and inner.loss != "log_loss"
-    if (rule.method == "predict_proba") == scores_exported:
+    if (rule.source.method == "predict_proba") == scores_exported:
         raise ValueError(
-            f"response_method={model.response_method!r} uses {rule.method}, which the exported "
-            f"{type(inner).__name__} does not give. Use response_method='auto'."
+            f"response_method={model.response_method!r} uses {rule.source.method}, which the "
+            f"exported {type(inner).__name__} does not give. Use response_method='auto'."
         )
-    cutoff = np.broadcast_to(rule.cutoff, rule.n_labels).astype(np.float32)
-    if rule.never is not None:
-        cutoff = np.where(rule.never, np.float32(np.inf), cutoff)
+    cutoff = np.broadcast_to(rule.cutoff, rule.source.n_labels).astype(np.float32)
+    if rule.source.never is not None:
+        cutoff = np.where(rule.source.never, np.float32(np.inf), cutoff)
     return cutoff
 
 

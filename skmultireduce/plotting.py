@@ -12,7 +12,7 @@ from ._cutoff.counters import Search
 from ._cutoff.evaluation import curve, evaluate
 from ._cutoff.metric import AVERAGES, METRICS
 from ._cutoff.rule import CutRule, rule_of
-from ._cutoff.scores import Pool, score_blocks
+from ._cutoff.scores import Pool, Source
 from ._cutoff.search import find
 from ._data.blocks import indexable_rows
 from ._data.label_sets import read_labels
@@ -203,11 +203,8 @@ class ThresholdCurveDisplay:
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
         found = rule_of(estimator, X)
         if found is None:
-            method = response_method
-            if method == "auto":
-                has_proba = hasattr(estimator, "predict_proba")
-                method = "predict_proba" if has_proba else "decision_function"
-            blocks = score_blocks(estimator, X, None, method, label_sets.n_labels)
+            source = Source.of(response_method, label_sets.n_labels, estimator)
+            blocks = source.blocks(estimator, X)
             name = name or type(estimator).__name__
             display = cls._build(Pool(blocks, label_sets, weight), metric, average, name)
         else:

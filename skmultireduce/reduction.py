@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,12 +24,20 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._data.blocks import indexable_rows, iter_row_blocks
-from ._data.inner_fits import last_step
+from ._data.inner_fits import inner_has, last_step
+from ._data.label_names import NamedLabels
 from ._data.label_sets import read_labels
 from ._data.notices import gathered, pass_on, warn
+from ._data.score_matrix import check_request, score_matrix, select_scores
 from ._data.sparse import check_sparse
 from ._data.weights import read_sample_weight
-from ._reductions.class_table import ClassTable, SizeClasses
+from ._reductions.class_table import ClassTable, SizeClasses, with_table
+from ._reductions.conditions import (
+    has_decision_function,
+    has_joint,
+    has_partial_fit,
+    has_size_proba,
+)
 from ._reductions.examples import (
     Batch,
     Draws,
@@ -55,6 +62,7 @@ from ._reductions.marginals import (
     joint,
     joint_as_independent,
     joint_marginals,
+    open_unit_interval,
     scores_of_labels,
 )
 from ._reductions.table import BY_NAME, SOFTMAX_REDUCTIONS, Reduction
@@ -75,61 +83,10 @@ __all__ = ["MultiClassReduction"]
 # Pickles of release 0.1.0 name it here.
 _SizeClasses = SizeClasses
 
-# A constant label column, or any probability that a classifier gives as 0 or 1, is moved
-# by less than the precision of the type, so that logits stay finite.
-_SMALLEST = 1e-30
 
-
-def _open_unit_interval(proba: np.ndarray) -> np.ndarray:
-    """Clip in place to (0, 1) without the ends."""
-    top = 1 - np.finfo(proba.dtype).epsneg
-    return np.clip(proba, _SMALLEST, top, out=proba)
-
-
-def _has(method: str) -> Any:
-    """Check for `available_if`: the base estimator has the method."""
-
-    def check(self: Any) -> bool:
-        getattr(self.estimator_ if hasattr(self, "estimator_") else self.estimator, method)
-        return True
-
-    return check
-
-
-def _has_decision_function(self: Any) -> bool:
-    if self.size_model is not None:
-        raise AttributeError(
-            f"decision_function is not available with size_model={self.size_model!r}, use "
-            "predict_proba."
-        )
-    getattr(self.estimator, "decision_function")  # noqa: B009
-    return True
-
-
-def _has_partial_fit(self: Any) -> bool:
-    getattr(self.estimator, "partial_fit")  # noqa: B009
-    if self.size_model == "expected" and self.size_estimator is not None:
-        getattr(self.size_estimator, "partial_fit")  # noqa: B009
-    return True
-
-
-def _has_size_proba(self: Any) -> bool:
-    if self.size_model is None:
-        raise AttributeError(
-            "predict_size_proba needs size_model='expected' or size_model='joint'."
-        )
-    if self.size_model == "expected" and self.size_estimator is not None:
-        getattr(self.size_estimator, "predict_proba")  # noqa: B009
-    return True
-
-
-def _has_joint(self: Any) -> bool:
-    if self.size_model != "joint":
-        raise AttributeError("predict_label_size_proba needs size_model='joint'.")
-    return True
-
-
-class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MultiClassReduction(
+    VersionedState, NamedLabels, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Multi-label classification with any multi-class classifier.
 
     Rows with several labels become examples of a multi-class problem. What its
@@ -337,7 +294,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         self._start()
         return self._train(X, y, sample_weight, params, "fit", None)
 
-    @available_if(_has_partial_fit)
+    @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=False)
     @restores_on_error
     def partial_fit(
@@ -614,7 +571,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         """Memory of a row of class probabilities and what is computed from them."""
         return 32.0 * len(self._table.codes)
 
-    @available_if(_has("predict_proba"))
+    @available_if(inner_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of labels.
 
@@ -634,11 +591,52 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         check_is_fitted(self)
         if self.size_model is None:
             scores = self._marginals(X)[0]
-            return _open_unit_interval(np.array(scores, copy=True))
+            return open_unit_interval(np.array(scores, copy=True))
         parts = [self._marginals(part)[0] for part in self._blocks(X, self._row_bytes)]
-        return _open_unit_interval(np.concatenate(parts))
+        return open_unit_interval(np.concatenate(parts))
 
-    @available_if(_has_decision_function)
+    def predict_scores(
+        self, X: Any, *, top_k: int | None = None, threshold: float | None = None
+    ) -> Any:
+        """Scores of the best labels of each row, in a sparse matrix.
+
+        Parameters
+        ----------
+        X : {array-like, sparse} of shape (n_samples, n_features)
+            Data.
+        top_k : int, default=None
+            So many labels of each row; of equal ones the label that comes first.
+        threshold : float, default=None
+            The labels with at least this score. With `top_k`: those of the `top_k` that
+            reach it.
+
+        Returns
+        -------
+        scores : CSR of shape (n_samples, n_labels)
+            Values of `predict_proba`, or of `decision_function` if there is no
+            `predict_proba`; what is not stored is lower. An array of shape (n_samples,
+            n_labels) is never made.
+
+        Raises
+        ------
+        ValueError
+            If neither `top_k` nor `threshold` is given, or y was 1-D with two classes and
+            the classifier has no `predict_proba`: then a row has one score.
+        """
+        check_request(top_k, threshold)
+        name = "predict_proba" if hasattr(self, "predict_proba") else "decision_function"
+        row_bytes = max(self._row_bytes, 64.0 * self.n_labels_)
+        parts = []
+        for part in self._blocks(X, row_bytes):
+            scores = np.asarray(getattr(self, name)(part))
+            if scores.ndim == 1:
+                raise ValueError(
+                    "The classifier gives one score for two classes. Use decision_function."
+                )
+            parts.append(select_scores(scores, top_k, threshold))
+        return score_matrix(parts, self.n_labels_)
+
+    @available_if(has_decision_function)
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of labels, without `size_model`.
 
@@ -672,7 +670,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
         scores = self._table.to_labels(scores, scores.min(axis=1, keepdims=True) - 1)
         return scores[:, 1] - scores[:, 0] if two_classes else scores
 
-    @available_if(_has_size_proba)
+    @available_if(has_size_proba)
     def predict_size_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the numbers of labels.
 
@@ -691,7 +689,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
             return self._size_proba(X)
         return np.concatenate([self._joint(part)[1] for part in self._blocks(X, self._row_bytes)])
 
-    @available_if(_has_joint)
+    @available_if(has_joint)
     def predict_label_size_proba(self, X: Any, *, compact: bool = False) -> np.ndarray:
         """Probabilities that a label holds and the row has a number of labels.
 
@@ -794,19 +792,7 @@ class MultiClassReduction(VersionedState, ClassifierMixin, MetaEstimatorMixin, B
 
     @staticmethod
     def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
-        if "_codes" in state:
-            sizes = state.pop("_size_classes", None)
-            if sizes is not None:
-                sizes = replace(sizes, largest=state.pop("_size_limit"))
-            del state["_column_labels"], state["_column_sizes"]
-            state["_table"] = ClassTable(
-                state["n_labels_"],
-                state["unlabeled"] == "none",
-                state["size_model"] == "joint",
-                sizes,
-                state.pop("_codes"),
-            )
-        return state
+        return with_table(state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.exceptions import NotFittedError
+from joblib import effective_n_jobs
+from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
-from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, indexable
+from sklearn.utils.validation import indexable
 
+from ._cutoff.estimator import BaseThreshold, inner_target, is_fitted, target_of
 from ._cutoff.folds import (
+    FoldFit,
     check_prefit,
     fit_fold,
     fit_folds,
@@ -28,18 +29,17 @@ from ._cutoff.folds import (
     splitter_of,
 )
 from ._cutoff.metric import Scoring
+from ._cutoff.model_search import Candidates, Trial, search_models
 from ._cutoff.rule import CutRule
 from ._cutoff.score_map import ScoreMap
-from ._cutoff.scores import Pool, estimator_scores, has_method, score_blocks
+from ._cutoff.scores import Pool, Source, has_method
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
-from ._data.inner_fits import indicator, last_step
 from ._data.label_sets import LabelSets, Target, read_labels
 from ._data.notices import pass_on, warn
 from ._data.weights import read_sample_weight
 from ._sklearn import (
-    CallbackSupportMixin,
     HasMethods,
     Interval,
     RealNotInt,
@@ -47,224 +47,14 @@ from ._sklearn import (
     _fit_context,
     _num_samples,
     _raise_for_params,
-    _safe_indexing,
-    _VisualBlock,
     with_callbacks,
 )
-from ._state import VersionedState, forgets_on_error
+from ._state import forgets_on_error
 
 __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
 
 
-def _inner_has(name: str) -> Callable[[Any], bool]:
-    def check(self: Any) -> bool:
-        estimator = getattr(self, "estimator_", self.estimator)
-        getattr(estimator, name)
-        return has_method(estimator, name)
-
-    return check
-
-
-def _has_decision(self: Any) -> bool:
-    """Once fitted with multi-label y there always is one, score - cutoff."""
-    target = getattr(self, "_target", None)
-    if target is not None and target.kind == "multilabel":
-        return True
-    return (target is None and self._works_without_fit()) or _inner_has("decision_function")(self)
-
-
-def _inner_target(y: Any, label_sets: LabelSets, target: Target) -> Any:
-    """Y as the inner estimator gets it."""
-    if target.kind == "multilabel":
-        return indicator(label_sets, target)
-    return y if hasattr(y, "iloc") else np.asarray(y)
-
-
-def _is_fitted(estimator: Any) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
-
-
-def _target_of(estimator: Any, X: Any) -> Target:
-    """Form of y of an estimator that is fitted already: that of its predictions."""
-    last = last_step(estimator)[1]
-    own = getattr(last, "_target", None)
-    if isinstance(own, Target):
-        return own
-    if X is None:
-        raise NotFittedError(
-            f"What y of the fitted {type(last).__name__} looked like is not known without rows. "
-            "Fit the FixedThresholdMultiLabel."
-        )
-    X = indexable_rows(X)
-    predicted = estimator.predict(_safe_indexing(X, np.arange(min(1, _num_samples(X)))))
-    shape = getattr(predicted, "shape", None) or np.shape(predicted)
-    if len(shape) < 2:
-        return Target("multiclass", 0, np.empty(0), False, np.dtype(np.int64))
-    dtype = predicted.dtype if isinstance(predicted.dtype, np.dtype) else np.dtype(np.int64)
-    classes = np.tile(np.array([0, 1]), (shape[1], 1))
-    return Target("multilabel", shape[1], classes, sp.issparse(predicted), dtype)
-
-
-class _BaseThreshold(
-    VersionedState, CallbackSupportMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
-):
-    """Prediction by a cutoff, given ``estimator_``, ``_target``, ``_rule``."""
-
-    _parameter_constraints: ClassVar[dict] = {
-        "estimator": [
-            HasMethods(["fit", "predict_proba"]),
-            HasMethods(["fit", "decision_function"]),
-        ],
-        "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
-        "min_labels": [Interval(Integral, 0, None, closed="left")],
-        "max_labels": [Interval(Integral, 1, None, closed="left"), None],
-    }
-
-    def _method(self, *estimators: Any) -> str:
-        """Name of the first method that all of them have."""
-        names = (
-            ("predict_proba", "decision_function")
-            if self.response_method == "auto"
-            else (self.response_method,)
-        )
-        for name in names:
-            if all(has_method(estimator, name) for estimator in estimators):
-                return name
-        raise AttributeError(
-            f"{type(self.estimator).__name__} has none of {', '.join(names)}. Choose another "
-            "response_method or estimator."
-        )
-
-    def _copy_attributes(self) -> None:
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
-
-    def _works_without_fit(self) -> bool:
-        return False
-
-    def _fitted_parts(self, X: Any) -> tuple[Any, Target, CutRule | None]:
-        """Give the scoring estimator, the form of y and the rule; no rule for 1-D y."""
-        check_is_fitted(self, "estimator_")
-        return self.estimator_, self._target, getattr(self, "_rule", None)
-
-    @staticmethod
-    def _from_form_1(state: dict[str, Any]) -> dict[str, Any]:
-        """Build the rule from the loose attributes of release 0.1.0."""
-        if "_score_map" not in state:
-            return state
-        old = vars(state.pop("_score_map"))
-        method, never = state.pop("_response_method"), state.pop("_never")
-        names = ("min_labels", "max_labels", "prior_weight", "row_weight")
-        strategy = STRATEGIES[old["strategy"]](**{name: old[name] for name in names})
-        state["_rule"] = CutRule(
-            strategy.maps(method)[0],
-            state.pop("_cutoff"),
-            method,
-            state["_target"].n_labels,
-            # That release left probabilities as they were.
-            None if method == "predict_proba" else never,
-            state.pop("_log_prior"),
-        )
-        return state
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Classes: (n_labels, 2) for multi-label y, else those of the inner estimator."""
-        if not hasattr(self, "_target"):
-            if self._works_without_fit():
-                return self.estimator.classes_
-            raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
-        if self._target.kind == "multiclass":
-            return self.estimator_.classes_
-        return self._target.classes
-
-    def predict(self, X: Any) -> Any:
-        """Predict label sets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse} of shape (n_samples, n_features)
-            Anything that the inner estimator accepts.
-
-        Returns
-        -------
-        y : {ndarray, CSR} of shape (n_samples, n_labels)
-            Sparse if y was sparse in `fit`; the dense matrix is then never built. For 1-D y
-            the inner estimator's classes.
-        """
-        estimator, target, rule = self._fitted_parts(X)
-        if rule is None:
-            return estimator.predict(X)
-        return target.to_output(*rule.label_sets(estimator, X))
-
-    @available_if(_has_decision)
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Score minus cutoff; positive exactly where `predict` gives the label.
-
-        Parameters
-        ----------
-        X : {array-like, sparse} of shape (n_samples, n_features)
-            Anything that the inner estimator accepts.
-
-        Returns
-        -------
-        decision : ndarray of shape (n_samples, n_labels)
-            Where `min_labels` forces a label the value is raised to the smallest positive
-            normal number, where `max_labels` forbids it the value is lowered to 0. For 1-D
-            y what the inner estimator gives.
-        """
-        estimator, _, rule = self._fitted_parts(X)
-        if rule is None:
-            return estimator.decision_function(X)
-        return rule.decisions(estimator, X)
-
-    @available_if(_inner_has("predict_proba"))
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the inner estimator.
-
-        Parameters
-        ----------
-        X : {array-like, sparse} of shape (n_samples, n_features)
-            Anything that the inner estimator accepts.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_labels)
-            One array, whatever the inner estimator's shape. For 1-D y what the inner
-            estimator gives.
-        """
-        estimator, target, rule = self._fitted_parts(X)
-        if rule is None:
-            return estimator.predict_proba(X)
-        return estimator_scores(estimator, X, "predict_proba", target.n_labels).values
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.classifier_tags.multi_label = True
-        if inner.classifier_tags is not None:
-            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
-            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
-        tags.input_tags = inner.input_tags
-        return tags
-
-    def _sk_visual_block_(self):
-        estimator = getattr(self, "estimator_", self.estimator)
-        return _VisualBlock(
-            "serial",
-            [estimator],
-            names=[type(estimator).__name__],
-            name_details=[str(estimator)],
-            dash_wrapped=False,
-        )
-
-
-class FixedThresholdMultiLabel(_BaseThreshold):
+class FixedThresholdMultiLabel(BaseThreshold):
     """Multi-label classifier with a given cutoff, for example for a search over cutoffs.
 
     Around an estimator that is fitted already it predicts without a fit of its own.
@@ -277,8 +67,15 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     threshold : "auto", float or array-like of shape (n_labels,), default="auto"
         ``score > threshold`` is predicted. ``"auto"``: 0.5 for probabilities, 0 for
         decision values.
-    response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
+            default="auto"
+        Where scores come from; ``"auto"`` takes the first that exists, in this order, but
+        decisions before probabilities for ``loss="squared_hinge"``, whose probabilities are
+        clipped scores. ``"predict_scores"``: the scores of the `n_candidates` best labels
+        of each row, in a sparse matrix; other labels are not predicted, whatever the
+        cutoff; see `ThresholdedMultiLabel`.
+    n_candidates : int, default=50
+        For ``response_method="predict_scores"``.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels, of those that had positives
         in training.
@@ -322,12 +119,12 @@ class FixedThresholdMultiLabel(_BaseThreshold):
     Another cutoff for an estimator that is fitted:
 
     >>> FixedThresholdMultiLabel(model.estimator_, threshold=0.6).predict(X[:2])
-    array([[0, 0, 0, 1, 0],
+    array([[0, 0, 0, 1, 1],
            [0, 0, 1, 0, 0]])
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **_BaseThreshold._parameter_constraints,
+        **BaseThreshold._parameter_constraints,
         "threshold": [StrOptions({"auto"}), Real, "array-like"],
     }
 
@@ -337,12 +134,14 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         *,
         threshold: str | float | Any = "auto",
         response_method: str = "auto",
+        n_candidates: int = 50,
         min_labels: int = 0,
         max_labels: int | None = None,
     ):
         self.estimator = estimator
         self.threshold = threshold
         self.response_method = response_method
+        self.n_candidates = n_candidates
         self.min_labels = min_labels
         self.max_labels = max_labels
 
@@ -376,7 +175,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         self.estimator_, found = fit_fold(
             clone(self.estimator),
             X,
-            _inner_target(y, label_sets, self._target),
+            inner_target(y, label_sets, self._target),
             rows,
             routed.estimator.fit,
             self,
@@ -396,13 +195,12 @@ class FixedThresholdMultiLabel(_BaseThreshold):
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
                 "Lower min_labels or raise max_labels."
             )
-        method = self._method(estimator)
-        score_map = ScoreMap(method == "predict_proba", self.min_labels, self.max_labels)
-        cutoff = self._given_cutoff(method, target.n_labels)
-        return CutRule(score_map, cutoff, method, target.n_labels, never)
+        source = replace(self._source(target.n_labels, estimator), never=never)
+        score_map = ScoreMap(source.probability, self.min_labels, self.max_labels)
+        return CutRule(score_map, self._given_cutoff(source), source)
 
     def _works_without_fit(self) -> bool:
-        return not hasattr(self, "estimator_") and _is_fitted(self.estimator)
+        return not hasattr(self, "estimator_") and is_fitted(self.estimator)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_") or self._works_without_fit()
@@ -411,15 +209,16 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         if not self._works_without_fit():
             return super()._fitted_parts(X)
         self._validate_params()
-        target = _target_of(self.estimator, X)
+        target = target_of(self.estimator, X)
         rule = None
         if target.kind == "multilabel":
             rule = self._make_rule(self.estimator, target, None)
         return self.estimator, target, rule
 
-    def _given_cutoff(self, method: str, n_labels: int) -> np.ndarray:
+    def _given_cutoff(self, source: Source) -> np.ndarray:
+        n_labels = source.n_labels
         if isinstance(self.threshold, str):
-            return np.array(0.5 if method == "predict_proba" else 0.0)
+            return np.array(0.5 if source.probability else 0.0)
         cutoff = np.asarray(self.threshold, dtype=np.float64)
         if cutoff.ndim > 0 and cutoff.shape != (n_labels,):
             raise ValueError(
@@ -443,7 +242,7 @@ class FixedThresholdMultiLabel(_BaseThreshold):
         )
 
 
-class ThresholdedMultiLabel(_BaseThreshold):
+class ThresholdedMultiLabel(BaseThreshold):
     """Multi-label classifier with the cutoff that is best on held-out data.
 
     The inner estimator is fitted on parts of the data, its scores of the held-out rows are
@@ -485,8 +284,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
     refit : bool, default=True
         Whether the estimator is fitted again on all data. False needs a single split.
         Without meaning for ``cv="prefit"``.
-    response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-        Where scores come from; ``"auto"`` takes the first that exists, in this order.
+    response_method : {"auto", "predict_proba", "decision_function", "predict_scores"}, \
+            default="auto"
+        Where scores come from; ``"auto"`` takes the first that exists, in this order, but
+        decisions before probabilities for ``loss="squared_hinge"``, whose probabilities are
+        clipped scores. ``"predict_scores"``: the scores of the `n_candidates` best labels
+        of each row, in a sparse matrix; other labels are not predicted, whatever the
+        cutoff. See the notes.
+    n_candidates : int, default=50
+        For ``response_method="predict_scores"``.
     min_labels : int, default=0
         Each row gets at least its `min_labels` highest labels.
         A label that had no positives in training is none of them.
@@ -513,6 +319,17 @@ class ThresholdedMultiLabel(_BaseThreshold):
         Of the split, if `cv` is None, an int or a float.
     store_cv_results : bool, default=False
         Whether `cv_results_` is kept.
+    param_grid : dict, list of dict, iterable of dict or "auto", default=None
+        Parameters of the estimator that are tuned together with the cutoff, in one round of
+        folds: each candidate is judged by the pooled score at its own best cutoff, and the
+        best one is refitted. A dict or list of dicts as for GridSearchCV, or anything that
+        gives dicts of parameters each time it is iterated, such as a ParameterSampler; names
+        are relative to `estimator`, through a Pipeline too. ``"auto"``: factors `alpha_scale`
+        of the automatic penalty from 1/4 to 4, and on while the best is at an end, for
+        estimators of this package that have it, alone or as the last step of a Pipeline.
+    error_score : "raise" or float, default=nan
+        Score of a candidate of `param_grid` whose fit fails or that cannot satisfy the
+        constraint, with a warning; ``"raise"``: the error.
 
     Attributes
     ----------
@@ -536,12 +353,24 @@ class ThresholdedMultiLabel(_BaseThreshold):
     unreachable_labels_ : ndarray of shape (n_unreachable,)
         For ``"per_label"`` with `min_precision` or `min_recall`: the numbers of the labels
         that reach it with no cutoff.
+    lowest_candidate_ : float
+        For ``response_method="predict_scores"``: the lower end of the range that was
+        searched, on the scale of the cutoff; the lowest score of a candidate.
     label_log_prior_ : ndarray of shape (n_labels,)
         For ``"adjusted"``: log of (count + 1/2) / (n_samples + 1).
     cv_results_ : dict
         ``thresholds``, ``scores``, ``precision``, ``recall`` of the pooled curve just below
         the scores of positives, at most 1000 points. Not for ``"per_label"``, where there
         is no single threshold.
+    best_params_ : dict
+        Parameters of the best candidate of `param_grid`.
+    best_index_ : int
+        Its number in `search_results_`.
+    search_results_ : dict
+        For `param_grid`, one entry a candidate, for example for a data frame: ``params`` and
+        ``param_*``, ``score`` (pooled, at the candidate's own cutoff), ``std_score`` (over the
+        folds, at that cutoff), ``rank_score``, ``threshold``, ``mean_fit_time``,
+        ``tune_time`` in seconds. `best_score_` and the rest are those of the best one.
     classes_ : ndarray of shape (n_labels, 2)
         0 and 1 for each label; the inner estimator's classes for 1-D y.
     n_features_in_, feature_names_in_
@@ -550,8 +379,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
     Warns
     -----
     UserWarning
-        If all scores are equal, the best is to predict everything or nothing, or labels
-        cannot reach the constraint.
+        If all scores are equal, the best is to predict everything (all candidates) or
+        nothing, or labels cannot reach the constraint.
 
     See Also
     --------
@@ -571,6 +400,15 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     If the scores of some folds are float32 and those of others float64, all of them are
     taken as float64, later ones too.
+
+    ``response_method="predict_scores"`` asks ``estimator.predict_scores(X, top_k=n_candidates)``
+    for a CSR array of shape (n_samples, n_labels): the values of `predict_proba` where the
+    estimator has that (else those of `decision_function`) of the best labels of each row;
+    stored zeros and negative values count, what is not stored is lower. Of a Pipeline or
+    search the last step is asked, whose input the other steps make. Any estimator with such a
+    method will do. The search is exact among the candidates: all else is as for scores of all
+    labels, and labels beyond the candidates count as not predicted. Memory and time are those
+    of the candidates, not of all labels.
 
     Sample weights: as in scikit-learn's TunedThresholdClassifierCV, by metadata routing:
     ``estimator.set_fit_request(sample_weight=True)`` for fitting; for the metric
@@ -598,7 +436,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **_BaseThreshold._parameter_constraints,
+        **BaseThreshold._parameter_constraints,
         "scoring": [StrOptions(set(get_scorer_names())), callable],
         "strategy": [StrOptions(set(STRATEGIES))],
         "cv": [
@@ -619,6 +457,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "store_cv_results": ["boolean"],
+        "param_grid": [StrOptions({"auto"}), dict, "array-like", HasMethods("__iter__"), None],
+        "error_score": [StrOptions({"raise"}), Real],
     }
 
     def __init__(
@@ -630,6 +470,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         cv: Any = None,
         refit: bool = True,
         response_method: str = "auto",
+        n_candidates: int = 50,
         min_labels: int = 0,
         max_labels: int | None = None,
         min_positives: int = 5,
@@ -640,6 +481,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         store_cv_results: bool = False,
+        param_grid: Any = None,
+        error_score: float | str = np.nan,
     ):
         self.estimator = estimator
         self.scoring = scoring
@@ -647,6 +490,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self.cv = cv
         self.refit = refit
         self.response_method = response_method
+        self.n_candidates = n_candidates
         self.min_labels = min_labels
         self.max_labels = max_labels
         self.min_positives = min_positives
@@ -657,6 +501,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.store_cv_results = store_cv_results
+        self.param_grid = param_grid
+        self.error_score = error_score
 
     # --- fit ---
 
@@ -690,8 +536,9 @@ class ThresholdedMultiLabel(_BaseThreshold):
         routed = process_routing(self, "fit", **params)
         label_sets, target = read_labels(y)
         X, y = indexable(indexable_rows(X), y)
-        y = _inner_target(y, label_sets, target)
+        y = inner_target(y, label_sets, target)
         prefit = isinstance(self.cv, str)
+        candidates = self._candidates(target, prefit)
         if target.kind == "multiclass":
             self._fit_plain(X, y, target, routed.estimator.fit)
             return self
@@ -710,20 +557,16 @@ class ThresholdedMultiLabel(_BaseThreshold):
             self._check_refit(len(splits))
 
         self._target = target
-        context = self._init_callback_context(
-            max_subtasks=0 if prefit else len(splits) + bool(self.refit)
-        )
+        n_fits = None
+        if candidates is None or candidates.given is not None:
+            n_fits = len(splits) * (1 if candidates is None else len(candidates.given))
+            n_fits = 0 if prefit else n_fits + bool(self.refit)
+        context = self._init_callback_context(max_subtasks=n_fits)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        if prefit:
-            check_prefit(self.estimator)
-            fitted, found = [self.estimator], []
-        else:
-            fitted, found = fit_folds(
-                self.estimator, X, y, splits, routed.estimator.fit, self, context, self.n_jobs
-            )
-        method = self._method(*fitted)
-        pools = self._pools(fitted, method, X, splits, label_sets, routed)
-        tuned = tuning.run(pools, method, target)
+        best = self._search(
+            tuning, candidates, X, y, splits, label_sets, target, routed, context, prefit
+        )
+        found, tuned = list(best.found), best.tuned
         self._publish(tuned)
 
         train_sets = label_sets
@@ -733,19 +576,20 @@ class ThresholdedMultiLabel(_BaseThreshold):
             rows = np.arange(_num_samples(X))
             inner = context.subcontext(task_name="refit")
             self.estimator_, last = fit_fold(
-                clone(self.estimator), X, y, rows, routed.estimator.fit, self, inner
+                self._candidate(best.params), X, y, rows, routed.estimator.fit, self, inner
             )
             found.append(last)
         else:
-            self.estimator_ = fitted[0]
+            self.estimator_ = best.fitted[0]
             train_sets = label_sets.take(row_numbers(splits[0][0]))
-        if not has_method(self.estimator_, method):
+        source = tuned.source
+        if not has_method(self.estimator_, source.method):
             raise ValueError(
-                f"The estimator that was fitted on all rows has no {method}, those of the folds "
-                "have: labels of y are constant in the folds. Pass more rows, or "
+                f"The estimator that was fitted on all rows has no {source.method}, those of the "
+                "folds have: labels of y are constant in the folds. Pass more rows, or "
                 "response_method."
             )
-        self._keep_rule(tuned, method, train_sets.counts(), train_sets.n_rows, known=not prefit)
+        self._keep_rule(tuned, train_sets.counts(), train_sets.n_rows, known=not prefit)
         self._copy_attributes()
         pass_on(*found)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -753,9 +597,87 @@ class ThresholdedMultiLabel(_BaseThreshold):
 
     def _tuning(self) -> Tuning:
         strategy = make_strategy(self.get_params(deep=False))
-        tuning = Tuning(strategy, Scoring(self.scoring), self.n_jobs, self.store_cv_results)
+        tuning = Tuning(
+            strategy,
+            Scoring(self.scoring),
+            self.n_jobs,
+            self.store_cv_results,
+            self.param_grid is not None,
+        )
         tuning.check()
         return tuning
+
+    def _candidates(self, target: Target, prefit: bool) -> Candidates | None:
+        if self.param_grid is None:
+            return None
+        if prefit:
+            raise ValueError(
+                "param_grid needs fits, and with cv='prefit' the estimator is fitted already. "
+                "Choose another cv, or param_grid=None."
+            )
+        if target.kind == "multiclass":
+            raise ValueError(
+                "With 1-D y there is no cutoff by which param_grid could be judged. Use "
+                "GridSearchCV around the estimator, or param_grid=None."
+            )
+        return Candidates(self.param_grid, self.estimator)
+
+    def _candidate(self, params: dict[str, Any]) -> Any:
+        # Cloned again: values may be estimators.
+        return clone(self.estimator).set_params(**clone(params, safe=False))
+
+    def _search(
+        self,
+        tuning: Tuning,
+        candidates: Candidates | None,
+        X: Any,
+        y: Any,
+        splits: list,
+        label_sets: LabelSets,
+        target: Target,
+        routed: Any,
+        context: Any,
+        prefit: bool,
+    ) -> Trial:
+        """The best candidate, with its cutoff; the only one where there is no grid."""
+
+        def judged(params: dict[str, Any], fits: list[FoldFit]) -> Trial:
+            models, found = [fit.model for fit in fits], [fit.found for fit in fits]
+            seconds = [fit.seconds for fit in fits]
+            error = next((fit.error for fit in fits if fit.error is not None), None)
+            tuned, start = None, time.perf_counter()
+            if error is None:
+                try:
+                    source = self._source(target.n_labels, *models)
+                    pools = self._pools(models, source, X, splits, label_sets, routed)
+                    tuned = tuning.run(pools, source, target)
+                except Exception as reason:
+                    if candidates is None:
+                        raise
+                    error = reason
+            spent = time.perf_counter() - start
+            return Trial(params, models, found, tuned, seconds, spent, error)
+
+        if prefit:
+            check_prefit(self.estimator)
+            return judged({}, [FoldFit(self.estimator, {}, 0.0)])
+        job = X, y, splits, routed.estimator.fit, self, context, self.n_jobs
+        if candidates is None:
+            return judged({}, fit_folds([self.estimator], *job)[0])
+        # So many at once that all jobs have work: more would hold more models in memory.
+        n_at_once = -(-effective_n_jobs(self.n_jobs) // len(splits))
+
+        def attempt(batch: list[dict[str, Any]]) -> Iterator[Trial]:
+            for first in range(0, len(batch), n_at_once):
+                group = batch[first : first + n_at_once]
+                fits = fit_folds([self._candidate(params) for params in group], *job, catch=True)
+                yield from map(judged, group, fits)
+
+        best, self.search_results_, self.best_index_ = search_models(
+            candidates, attempt, self.error_score
+        )
+        self.best_params_ = best.params
+        return best
 
     def _check_refit(self, n_splits: int) -> None:
         if not self.refit and n_splits > 1:
@@ -781,7 +703,7 @@ class ThresholdedMultiLabel(_BaseThreshold):
     def _pools(
         self,
         fitted: list,
-        method: str,
+        source: Source,
         X: Any,
         splits: list,
         label_sets: LabelSets,
@@ -798,17 +720,10 @@ class ThresholdedMultiLabel(_BaseThreshold):
             train_sets = label_sets if train is None else label_sets.take(row_numbers(train))
             counts = train_sets.counts()
             test = row_numbers(test)
-            blocks = score_blocks(
-                estimator,
-                X,
-                None if whole else test,
-                method,
-                label_sets.n_labels,
-                None if train is None else counts == 0,
-            )
+            own = replace(source, never=None if train is None else counts == 0)
             pools.append(
                 Pool(
-                    blocks,
+                    own.blocks(estimator, X, None if whole else test),
                     label_sets if whole else label_sets.take(test),
                     None if weight is None else weight[test],
                     self._log_prior(counts, train_sets.n_rows),
@@ -832,14 +747,14 @@ class ThresholdedMultiLabel(_BaseThreshold):
             self.row_weight_ = tuned.score_map.row_weight
         if tuned.silent is not None:
             self.unreachable_labels_ = np.flatnonzero(tuned.silent)
+        if tuned.lowest_candidate is not None:
+            self.lowest_candidate_ = tuned.lowest_candidate
         if tuned.curve is not None:
             self.cv_results_ = tuned.curve
         for kind, message in tuned.messages().items():
             warn(kind, message)
 
-    def _keep_rule(
-        self, tuned: Tuned, method: str, counts: np.ndarray, n_rows: int, *, known: bool
-    ) -> None:
+    def _keep_rule(self, tuned: Tuned, counts: np.ndarray, n_rows: int, *, known: bool) -> None:
         """Keep the rule, with what is known of the rows that `estimator_` was fitted on."""
         log_prior = self._log_prior(counts, n_rows)
         if log_prior is not None:
@@ -847,11 +762,8 @@ class ThresholdedMultiLabel(_BaseThreshold):
         self._rule = CutRule(
             tuned.score_map,
             tuned.score_map.internal(tuned.threshold),
-            method,
-            self._target.n_labels,
-            counts == 0 if known else None,
+            replace(tuned.source, never=counts == 0 if known else None),
             log_prior,
-            tuned.dtype,
         )
 
     def get_metadata_routing(self) -> MetadataRouter:

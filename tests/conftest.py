@@ -94,3 +94,11 @@ def best_micro_jaccard(y_true, scores):
     jaccard = hits / (truth.sum() + np.arange(1, len(flat) + 1) - hits)
     last_of_ties = np.append(np.diff(flat[order]) != 0, True)
     return jaccard[last_of_ties].max()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_many_cores_as_threads():
+    """Tests of several threads have them on machines of one core, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skmultireduce._models.threads.usable_cores", lambda: 8)
+        yield

@@ -474,7 +474,9 @@ SPELLINGS = {
     "'1.0' and '0.0' in objects": lambda a: a.astype(float).astype(str).astype(object),
     "'1' and missing": lambda a: _table(np.where(a, "1", None), "pandas"),
     "T and F, mixed": lambda a: np.where(a, np.where(np.arange(4) % 2, "T", "True"), "F"),
-    "structured": lambda a: np.array([tuple(row) for row in a], dtype=[(n, int) for n in LABELS]),
+    "structured integers": lambda a: np.array(
+        [tuple(row) for row in a], dtype=[(n, int) for n in LABELS]
+    ),
     "structured bytes": lambda a: np.array(
         [tuple(row) for row in a.astype("S1")], dtype=[(n, "S1") for n in LABELS]
     ),

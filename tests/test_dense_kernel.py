@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import linear as twin
 
 from conftest import random_problem
-from skmultireduce import _reference
+from skmultireduce._data.label_sets import read_labels
+from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import dense as kernel
 from skmultireduce._kernels import mlp
-from skmultireduce._kernels.linear import LABEL_GROUP, LOSS_CODES
-from skmultireduce._label_sets import read_labels
-from skmultireduce._sampling import row_order
-from skmultireduce._targets import REDUCTIONS, Targets
-from skmultireduce._validation import to_rows
+from skmultireduce._kernels.linear import LABEL_GROUP
+from skmultireduce._reductions.draws import row_order
+from skmultireduce._reductions.table import REDUCTIONS
+from skmultireduce._reductions.targets import Targets
 
 FORMS = [(reduction, "log_loss") for reduction in REDUCTIONS]
 FORMS += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
@@ -57,7 +58,7 @@ class Problem:
         X = self.X if X is None else X
         dtype, n_labels, targets = self.dtype, self.n_labels, self.targets
         b = np.pad(self.b, (0, padding))
-        n_blocks = -(-n_labels // mlp.LABEL_BLOCK)
+        n_blocks = len(kernel.label_bounds(n_labels)) - 1
         loss = np.zeros(-(-n_labels // LABEL_GROUP))
         parts = []
         for first, last in panels or [(0, n_labels)]:
@@ -85,7 +86,7 @@ class Problem:
                     kernel.dense_epoch(
                         (panel, b, scale), X, self.order[begin:end],
                         (*self.shown, targets.label_sets.indices, targets.label_weight,
-                         targets.row_weight, LOSS_CODES[targets.loss], targets.soft_target),
+                         targets.row_weight, targets.loss.code, targets.soft_target),
                         self.max_step, eta + begin * eta_change, eta_change, alpha, rate,
                         first, last, n_labels, own_products, thread, n_threads, barrier,
                         meeting, work, loss,
@@ -102,7 +103,7 @@ class Problem:
         return np.concatenate(parts, axis=1), b[:n_labels], loss.sum()
 
     def reference(self, *, eta=0.04, eta_change=-1e-4, alpha=0.01, rate=0.3):
-        return _reference.sgd_epoch(
+        return twin.sgd_epoch(
             self.W, self.b, to_rows(self.X), self.targets, order=self.order, shown=self.shown,
             max_step=self.max_step, eta=eta, eta_change=eta_change, alpha=alpha,
             intercept_rate=rate,
@@ -154,12 +155,11 @@ def test_a_penalty_that_shrinks_weights_by_magnitudes(reduction, loss):
 def test_threads_and_panels_change_no_bit(reduction, loss, own_products):
     problem = Problem(reduction, loss, dtype=np.float32, n_labels=500, weights=True)
     whole = problem.run(own_products=own_products)
-    bounds = np.zeros(7, np.int64)
-    kernel.label_bounds(500, bounds)
+    bounds = kernel.label_bounds(500)
     if problem.targets.softmax:
         others = [problem.run(n_threads=n, size=64, own_products=own_products) for n in (2, 3, 7)]
     else:
-        panels = [(0, int(bounds[2])), (int(bounds[2]), int(bounds[3])), (int(bounds[3]), 500)]
+        panels = [(0, bounds[2]), (bounds[2], bounds[3]), (bounds[3], 500)]
         others = [problem.run(panels=panels, own_products=own_products)]
     for other in others:
         for a, b in zip(whole, other, strict=True):

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_multilabel_classification
 from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import RidgeClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import f1_score
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skmultireduce import MultiLabelSGDClassifier
+from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce.diagnosis import Diagnosis, _Spread, diagnose
 from skmultireduce.reduction import MultiClassReduction
 
@@ -354,13 +362,54 @@ def test_representations():
     [
         (None, [0, 1, 1], "1-D"),
         (None, np.zeros((3, 2)), "No row of y has a label"),
-        (RidgeClassifier(), np.eye(3), "must have predict_proba"),
-        (DecisionTreeClassifier(), np.eye(3), "wrap the estimator in MultiClassReduction"),
+        (MultiLabelSGDClassifier().fit(np.eye(2), np.eye(2, dtype=int)), np.eye(2), "2 features"),
     ],
 )
 def test_errors(estimator, y, message):
     with pytest.raises(ValueError, match=message):
-        diagnose(estimator, np.zeros((3, 1)), y)
+        diagnose(estimator, np.zeros((len(y), 1)), y)
+
+
+def test_an_estimator_without_scores_is_refused():
+    class Silent(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.fitted_ = True
+            return self
+
+    with pytest.raises(AttributeError, match="predict_proba, decision_function"):
+        diagnose(Silent(), np.zeros((6, 1)), np.eye(6))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(n_estimators=5, random_state=0),  # a list of arrays
+        KNeighborsClassifier(),
+        MultiOutputClassifier(LogisticRegression()),
+        OneVsRestClassifier(LogisticRegression()),
+        OneVsRestClassifier(RidgeClassifier()),  # scores of one kind only
+        ClassifierChain(LogisticRegression()),
+        MultiLabelSGDClassifier(random_state=0),
+        MultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge", random_state=0),
+        make_pipeline(StandardScaler(), MultiLabelSGDClassifier(random_state=0)),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+@pytest.mark.parametrize(("sparse", "cv"), [(False, 3), (True, 0.4)])
+def test_takes_what_the_threshold_takes(estimator, sparse, cv):
+    """The folds and scores are those of ThresholdedMultiLabel, so is the best index."""
+    X, y = make_multilabel_classification(
+        n_samples=90, n_features=5, n_classes=3, allow_unlabeled=False, random_state=0
+    )
+    y_given = sp.csr_matrix(y) if sparse else y
+    found = diagnose(estimator, X, y_given, cv=cv)
+    tuned = ThresholdedMultiLabel(estimator, cv=cv, random_state=0).fit(X, y_given)
+    assert found.jaccard == tuned.best_score_
+    assert found.threshold == tuned.best_threshold_
+    # Fitted, it is judged as it is.
+    fitted = diagnose(tuned.estimator_, X, y_given)
+    prefit = ThresholdedMultiLabel(tuned.estimator_, cv="prefit").fit(X, y_given)
+    assert fitted.jaccard == prefit.best_score_
 
 
 def test_numbers_of_folds_of_numpy_are_numbers():
@@ -370,3 +419,24 @@ def test_numbers_of_folds_of_numpy_are_numbers():
     model = MultiLabelSGDClassifier(max_iter=3, random_state=0)
     expected = diagnose(model, X, y, cv=3).jaccard
     assert diagnose(model, X, y, cv=np.int64(3)).jaccard == expected
+
+
+def test_labels_without_positives_in_a_fold_are_not_predicted():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), rng.integers(0, 2, (60, 3))
+    y[:, 0] = 1
+    y[:, 2] = 0
+    y[0, 2] = 1  # so it is in the held-out rows of one fold alone
+    found = diagnose(MultiLabelSGDClassifier(random_state=0), X, y)
+    tuned = ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0), cv=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some labels have no positives in some folds
+        tuned.fit(X, y)
+    assert found.jaccard == tuned.best_score_
+
+
+def test_one_fit_one_warning():
+    X, y = data_without_labels(400, empty=0.5)
+    with pytest.warns(UserWarning, match="have no label") as seen:
+        diagnose(MultiLabelSGDClassifier(max_iter=2, random_state=0), X, y)
+    assert len(seen) == 1

@@ -25,6 +25,7 @@ MODULES = [
     "skmultireduce.model_selection",
     "skmultireduce.onnx",
     "skmultireduce.plotting",
+    "skmultireduce.text",
 ]
 # Modules that cannot be imported without an optional package.
 NEEDS = {"skmultireduce.dask": "distributed"}
@@ -80,7 +81,7 @@ def api_names():
     for line in (DOCS / "api" / "index.rst").read_text().splitlines():
         if line.startswith(".. currentmodule::"):
             module = line.split("::")[1].strip()
-        elif re.fullmatch(r"   [A-Za-z_.]+", line):
+        elif re.fullmatch(r"   [A-Za-z_.0-9]+", line):
             entries.add(f"{module}.{line.strip()}")
     return entries
 

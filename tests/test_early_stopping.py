@@ -54,8 +54,8 @@ def test_the_model_of_the_best_epoch_is_kept_with_its_mean(cls, average):
 def test_a_mean_of_earlier_epochs_does_not_hide_later_ones(cls, later):
     X, y = random_problem(3)
     y[:, 0] = 1
-    averaged = cls(average=True, max_iter=4, random_state=0)
-    plain = cls(max_iter=4, random_state=0)
+    averaged = cls(average=True, learning_rate="linear", max_iter=4, random_state=0)
+    plain = cls(learning_rate="linear", max_iter=4, random_state=0)
     for model in (averaged, plain):
         model.partial_fit(X, y).partial_fit(X, y)
     averaged.set_params(average=later)

@@ -15,12 +15,17 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmultireduce import FixedThresholdMultiLabel, MultiLabelSGDClassifier
+from skmultireduce import (
+    FixedThresholdMultiLabel,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+)
 from skmultireduce._data.inner_fits import fit_inner, indicator, takes_sparse_y
 from skmultireduce._data.label_sets import read_labels
 
@@ -137,21 +142,20 @@ def test_types_of_which_scipy_makes_no_matrix():
 
 
 @pytest.mark.parametrize(
-    ("estimator", "cause"),
+    ("estimator", "cause", "positives"),
     [
-        (MultiOutputClassifier(LogisticRegression()), "one class"),
-        (ClassifierChain(LogisticRegression()), "one class"),
-        (OneVsRestClassifier(CalibratedClassifierCV(LogisticRegression(), cv=3)), "less than 3"),
+        (MultiOutputClassifier(LogisticRegression()), "one class", 0),
+        (MultiOutputClassifier(LogisticRegression()), "one class", 60),
+        (ClassifierChain(LogisticRegression()), "one class", 0),
+        (ClassifierChain(LogisticRegression()), "one class", 60),
+        (OneVsRestClassifier(CalibratedClassifierCV(RidgeClassifier(), cv=3)), "less than 3", 1),
+        (OneVsRestClassifier(CalibratedClassifierCV(RidgeClassifier(), cv=3)), "less than 3", 59),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: getattr(type(value), "__name__", value),
 )
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("positives", [0, 1, 59, 60])
-def test_rare_labels_are_named(estimator, cause, sparse, positives):
+def test_rare_labels_are_named(estimator, cause, positives, sparse):
     """Labels that no or few rows have, and labels that nearly all have, dense and sparse."""
-    calibrated = isinstance(estimator, OneVsRestClassifier)
-    if calibrated == (positives in (0, 60)):
-        pytest.skip("this one is no problem to this estimator")
     y = np.column_stack([Y[:, :2], np.arange(60) < positives, Y[:, 2:]]).astype(int)
     y = sp.csr_matrix(y) if sparse else y
     with pytest.raises(ValueError, match=cause) as caught:
@@ -174,3 +178,78 @@ def test_no_memory_for_the_dense_copy():
 
     with pytest.raises(MemoryError, match=r"60 rows and 4 labels .* OneVsRestClassifier"):
         fit_inner(KNeighborsClassifier(), X, Huge(Y), {}, rows="all rows")
+
+
+# --- inside of the estimators that tune or apply a cutoff ---
+
+
+@pytest.mark.parametrize("meta", [ThresholdedMultiLabel, FixedThresholdMultiLabel])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        KNeighborsClassifier(3),
+        RadiusNeighborsClassifier(40.0),
+        RandomForestClassifier(3, random_state=0),
+        MultiOutputClassifier(LogisticRegression(max_iter=1000)),
+        ClassifierChain(LogisticRegression(max_iter=1000)),
+        OneVsRestClassifier(LogisticRegression(max_iter=1000)),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+@pytest.mark.filterwarnings("ignore:The best cutoff:UserWarning")
+def test_the_container_of_y_makes_no_difference(meta, estimator):
+    """Dense, sparse, frames: the same cutoff and predictions, sparse where y is sparse."""
+    options = {"cv": 2, "random_state": 0} if meta is ThresholdedMultiLabel else {}
+    expected = meta(estimator, **options).fit(X, Y)
+    for y in (sp.csr_matrix(Y), sp.csc_array(Y), pd.DataFrame(Y)):
+        model = meta(estimator, **options).fit(X, y)
+        got = model.predict(X)
+        assert sp.issparse(got) == sp.issparse(y)
+        got = got.toarray() if sp.issparse(got) else got
+        np.testing.assert_array_equal(got, expected.predict(X))
+
+
+@pytest.mark.parametrize("meta", [ThresholdedMultiLabel, FixedThresholdMultiLabel])
+@pytest.mark.parametrize("form", ["array", "frame", "csr", "polars"])
+def test_narrow_integers_train_the_same_labels(meta, form):
+    """y of int8 with more labels than it counts, in arrays, pandas, CSR and polars."""
+    rng = np.random.default_rng(0)
+    y = (rng.random((60, 140)) < 0.3).astype(np.int8)
+    y[:4] = np.arange(4)[:, None] % 2 == 0
+    inner = OneVsRestClassifier(GaussianNB())
+    options = {"cv": 0.5, "random_state": 0} if meta is ThresholdedMultiLabel else {}
+    expected = meta(inner, **options).fit(y, y.astype(np.int64)).predict_proba(y)
+    if form == "frame":
+        given = pd.DataFrame(y)
+    elif form == "csr":
+        given = sp.csr_matrix(y)
+    elif form == "polars":
+        given = pytest.importorskip("polars").from_numpy(y)
+    else:
+        given = y
+    got = meta(inner, **options).fit(y, given).predict_proba(y)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_rare_label_is_named_with_its_fold():
+    y = np.column_stack([Y, np.arange(60) == 7])
+    model = ThresholdedMultiLabel(MultiOutputClassifier(LogisticRegression()), random_state=0)
+    with pytest.raises(ValueError, match=r"fold \d of 5.*label 4 is there in 0 of 48 rows"):
+        model.fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("wrap", [False, True])
+def test_one_fit_warns_once_at_the_users_line(n_jobs, wrap):
+    """Six inner fits that each leave rows out: bare, in a pipeline, in threads and processes."""
+    y = Y.copy()
+    y[:9] = 0
+    inner = MultiLabelSGDClassifier(max_iter=2, random_state=0)
+    inner = make_pipeline(StandardScaler(), inner) if wrap else inner
+    model = ThresholdedMultiLabel(inner, random_state=0, n_jobs=n_jobs)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    caught = [warning for warning in caught if "no label" in str(warning.message)]
+    assert [str(warning.message)[:10] for warning in caught] == ["9 of 60 ro"]
+    assert [warning.filename for warning in caught] == [__file__]

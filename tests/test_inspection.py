@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -22,12 +23,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.inspection import (
     Contribution,
     FeatureWeight,
     TopFeaturesDisplay,
     explain_row,
     top_features,
+    top_labels,
 )
 
 mpl.use("agg")
@@ -307,8 +310,8 @@ def test_errors():
         top_features(model, label_names=["a", "b"])
     with pytest.raises(ValueError, match="labels contains 3"):
         top_features(model, labels=[3])
-    with pytest.raises(ValueError, match="labels contains 0"):
-        top_features(model, labels=[0], label_names=["a", "b", "c"])
+    with pytest.raises(ValueError, match="labels contains 9"):
+        top_features(model, labels=[9], label_names=["a", "b", "c"])
     with pytest.raises(ValueError, match="'n' parameter"):
         top_features(model, n=0)
     with pytest.raises(ValueError, match="'sign' parameter"):
@@ -348,3 +351,79 @@ def test_display():
     mpl.pyplot.close("all")
     with pytest.raises(ValueError, match="no bar to draw"):
         TopFeaturesDisplay([], [], []).plot()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        OneVsRestClassifier(LogisticRegression()),
+        MultiOutputClassifier(LogisticRegression()),
+        OneVsRestClassifier(RidgeClassifier()),
+        make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression())),
+        GridSearchCV(OneVsRestClassifier(LogisticRegression()), {"estimator__C": [1.0]}, cv=2),
+    ],
+    ids=["one-vs-rest", "list of arrays", "scores", "pipeline", "search"],
+)
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_top_labels_of_any_shape_of_scores(model, k):
+    model = clone(model).fit(X, Y)
+    names = ["p", "q", "r"]
+    if hasattr(model, "predict_proba"):
+        scores = model.predict_proba(X)
+        scores = (
+            np.stack([s[:, 1] for s in scores], axis=1) if isinstance(scores, list) else scores
+        )
+    else:
+        scores = model.decision_function(X)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    for memory in (1024, 1e-4):
+        with config_context(working_memory=memory):
+            records = top_labels(model, X, k, label_names=names)
+        assert [[r.label for r in row] for row in records] == [
+            [names[label] for label in row] for row in order
+        ]
+        assert [r.score for row in records for r in row] == pytest.approx(
+            np.take_along_axis(scores, order, axis=1).ravel().tolist()
+        )
+    frame = top_labels(model, X, k, label_names=names, as_frame=True)
+    assert frame.columns.tolist() == ["row", "rank", "label", "score"]
+    assert frame["label"].tolist() == [r.label for row in records for r in row]
+    assert frame["row"].tolist() == np.repeat(np.arange(N_ROWS), min(k, 3)).tolist()
+    assert {r.label for row in top_labels(model, X) for r in row} == {0, 1, 2}
+
+
+def test_top_labels_of_classes():
+    X_iris, y_iris = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y_iris]
+    model = LogisticRegression(max_iter=500).fit(X_iris, names)
+    best = top_labels(model, X_iris, 1)
+    assert [row[0].label for row in best] == model.predict(X_iris).tolist()
+    two = LogisticRegression().fit(X, Y[:, 0])
+    assert top_labels(two, X, 1)[0][0].label == two.predict(X[:1])[0]
+
+
+def test_top_labels_errors():
+    model = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
+    with pytest.raises(ValueError, match=r"label_names has 1 names, .* 3 labels"):
+        top_labels(model, X, label_names=["a"])
+    with pytest.raises(ValueError, match="0 sample"):
+        top_labels(model, X[:0])
+    with pytest.raises(ValueError, match="'k' parameter"):
+        top_labels(model, X, 0)
+    with pytest.raises(AttributeError, match="predict_proba"):
+        top_labels(
+            OneVsRestClassifier(RidgeClassifier()).fit(X, Y), X, response_method="predict_proba"
+        )
+    with pytest.raises(ValueError, match="one score for both"):
+        top_labels(RidgeClassifier().fit(X, Y[:, 0]), X)
+
+
+def test_names_of_the_columns_are_the_names_of_the_labels():
+    frame = pd.DataFrame(Y, columns=["p", "q", "r"])
+    model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0)
+    model = make_pipeline(StandardScaler(), model).fit(X, frame)
+    assert {record.label for record in top_features(model)} == {"p", "q", "r"}
+    assert {record.label for record in explain_row(model, X[0], labels=["q"])} == {"q"}
+    assert {r.label for row in top_labels(model, X) for r in row} == {"p", "q", "r"}
+    display = TopFeaturesDisplay.from_estimator(model, n=2)
+    assert [ax.get_title() for ax in display.axes_] == ["p", "q", "r"]

@@ -13,7 +13,8 @@ from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import linear as kernel
 from skmultireduce._reductions.draws import row_order
-from skmultireduce._reductions.targets import REDUCTIONS, Targets
+from skmultireduce._reductions.table import REDUCTIONS
+from skmultireduce._reductions.targets import Targets
 
 FORMS = [(reduction, "log_loss") for reduction in REDUCTIONS]
 FORMS += [(reduction, "squared_hinge") for reduction in REDUCTIONS if "rest" in reduction]
@@ -37,7 +38,7 @@ def run_epoch(
         kernel.sgd_epoch(
             panel, b, scale, rows.data, rows.indices, rows.indptr, order, *shown,
             targets.label_sets.indices, targets.label_weight, targets.row_weight, max_step,
-            kernel.LOSS_CODES[targets.loss], targets.soft_target, eta, -0.001, alpha, rate,
+            targets.loss.code, targets.soft_target, eta, -0.001, alpha, rate,
             first, last, buffers, loss,
         )  # fmt: skip
         assert np.all(panel[:, last - first :] == 0)
@@ -120,7 +121,7 @@ def test_epoch_equals_reference_in_any_shape(form, shape, seed, scale):
 def test_gradient_equals_finite_differences(reduction, loss):
     _, _, targets, _, _ = problem(reduction, loss, weights=True)
     rng = np.random.default_rng(0)
-    form = {"loss": targets.loss, "soft_target": targets.soft_target}
+    form = {"loss": targets.loss.name, "soft_target": targets.soft_target}
     for labels in (np.array([1, 4]), np.array([0]), np.array([0, 2, 3, 5, 6])):
         z = rng.normal(size=7) * 2
         weight = rng.random(len(labels)) + 0.1

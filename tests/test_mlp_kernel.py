@@ -12,9 +12,8 @@ from twins.linear import row_loss, to_dense
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import mlp as kernel
-from skmultireduce._kernels.linear import LOSS_CODES
 from skmultireduce._reductions.candidates import LabelSampler, find_candidates
-from skmultireduce._reductions.targets import SMOOTHNESS, Targets
+from skmultireduce._reductions.targets import Targets
 
 ACTIVATIONS = {"identity": kernel.IDENTITY, "relu": kernel.RELU, "tanh": kernel.TANH}
 RATES = {
@@ -100,7 +99,7 @@ class Problem:
         self.output = (scale * rng.normal(size=(n_labels, widths[-1]))).astype(dtype)
         self.intercept = rng.normal(size=n_labels).astype(dtype)
         total = self.targets.total_weight()
-        self.curvature = (SMOOTHNESS[self.targets.loss] * total).astype(dtype)
+        self.curvature = (self.targets.loss.smoothness * total).astype(dtype)
         self.kept = np.empty((0, sum(widths)), dtype=np.uint8)
         self.kept_factor = 1.25
         if dropout:
@@ -172,7 +171,7 @@ class Problem:
                 (self.rows.data, self.rows.indices, self.rows.indptr), self.row_factor,
                 self.order,
                 (*self.shown, self.targets.label_sets.indices, self.targets.label_weight,
-                 self.targets.row_weight, LOSS_CODES[self.targets.loss],
+                 self.targets.row_weight, self.targets.loss.code,
                  self.targets.soft_target),
                 self.curvature, self.kept, self.kept_factor, eta, eta_change, rates["alpha"],
                 (rates["embedding_rate"], rates["hidden_rate"], rates["output_rate"],
@@ -234,7 +233,7 @@ class Problem:
             if seen is not None:
                 z = np.where(seen[i], z - np.log(self.inclusion), -np.inf)
             total += row_loss(
-                z, labels, np.ones(len(labels)), loss=self.targets.loss,
+                z, labels, np.ones(len(labels)), loss=self.targets.loss.name,
                 soft_target=self.targets.soft_target,
             )  # fmt: skip
         return total

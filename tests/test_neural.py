@@ -19,7 +19,8 @@ from conftest import best_micro_jaccard
 from skmultireduce import MultiLabelMLPClassifier
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._models.network import EmbeddingNetwork
-from skmultireduce._reductions.targets import REDUCTIONS, Targets
+from skmultireduce._reductions.table import REDUCTIONS
+from skmultireduce._reductions.targets import Targets
 from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 
 LOSSES = [(reduction, "log_loss") for reduction in REDUCTIONS]

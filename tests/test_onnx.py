@@ -1,5 +1,7 @@
 """Exported models give the same labels and probabilities."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -40,13 +42,23 @@ def problem():
     return X, y
 
 
+def test_names_of_labels_are_metadata(problem):
+    X, y = problem
+    model = MultiLabelSGDClassifier(random_state=0).fit(X, y)
+    assert not to_onnx(model).metadata_props
+    (entry,) = to_onnx(model.set_label_names([*"pqrs", 5])).metadata_props
+    assert (entry.key, json.loads(entry.value)) == ("label_names", ["p", "q", "r", "s", "5"])
+
+
 def assert_same(found, model, X, atol=1e-5):
     labels, values = found
     expected = model.predict(X)
     expected = expected.toarray() if hasattr(expected, "toarray") else expected
-    scores = model.predict_proba(X) if hasattr(model, "predict_proba") else None
-    if scores is not None:
-        np.testing.assert_allclose(values, scores, atol=atol, rtol=0)
+    inner = getattr(model, "estimator_", model)
+    method = "predict_proba"
+    if getattr(inner, "loss", None) == "squared_hinge":
+        method = "decision_function"
+    np.testing.assert_allclose(values, getattr(inner, method)(X), atol=atol, rtol=0)
     np.testing.assert_array_equal(labels, expected)
 
 
@@ -73,8 +85,6 @@ def test_linear(problem, parameters, kind):
     model = MultiLabelSGDClassifier(random_state=0, **parameters).fit(X, y)
     found = run(model, X, X=X[:1])
     assert_same(found, model, X)
-    if not hasattr(model, "predict_proba"):
-        np.testing.assert_allclose(found[1], model.decision_function(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("strategy", ["global", "per_label"])

@@ -142,9 +142,9 @@ def test_cutoffs_of_form_1(strategy, limits):
         _skmultireduce_state=1,
         _score_map=old_map,
         _cutoff=rule.cutoff,
-        _never=rule.never,
+        _never=rule.source.never,
         _log_prior=rule.log_prior,
-        _response_method=rule.method,
+        _response_method=rule.source.method,
     )
     loaded = ThresholdedMultiLabel.__new__(ThresholdedMultiLabel)
     loaded.__setstate__(state)

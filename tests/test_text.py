@@ -354,6 +354,11 @@ def test_parameters_of_hashing(parameters):
         assert_same(found[0], expected[0])
 
 
+def in_order(given):
+    """Name of a case that is the same in all processes: sets have another order in each."""
+    return str({k: sorted(v) if isinstance(v, set) else v for k, v in given.items()})
+
+
 @pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("parameters", [
     {"min_df": 2},
@@ -370,13 +375,13 @@ def test_parameters_of_hashing(parameters):
     {"vocabulary": {"bread": 1, "bake": 1}},
     {"vocabulary": {"bread": 2, "bake": 1}},
     {"vocabulary": ["bread", "bread"]},
-    {"vocabulary": {"bread", "the"}},
+    {"vocabulary": {"bread"}},
     {"vocabulary": ("bread", 7)},
     {"vocabulary": ["Bread", "the"]},
     {"vocabulary": []},
     {"vocabulary": ["the bread", "the", ""], "ngram_range": (0, 2)},
     {"vocabulary": ["bread"], "binary": True, "min_df": 3},
-], ids=str)  # fmt: skip
+], ids=in_order)  # fmt: skip
 def test_vocabularies(name, parameters):
     assert_alike(name, parameters, lambda: TEXTS, TEXTS[::-1])
     if "vocabulary" in parameters:

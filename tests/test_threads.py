@@ -1,5 +1,8 @@
 """Threads of a training: all at once or none, and gone when it ends."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 from skmultireduce._models.linear import LinearModel
-from skmultireduce._models.threads import Threads
+from skmultireduce._models.threads import Threads, usable_threads
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +212,48 @@ def test_without_tol_a_run_goes_on_whatever_it_waited_before(n_jobs):
     assert model.n_iter_ == 4
     model.set_callbacks().set_params(tol=None, n_iter_no_change=2).fit(X, y)
     assert (model.n_iter_, len(model.loss_curve_)) == (8, 8)
+
+
+ON_ONE_CORE = """
+import os, time
+import numpy as np, scipy.sparse as sp
+from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
+from skmultireduce._models.threads import usable_cores, usable_threads
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+assert (usable_cores(), usable_threads(4), usable_threads(-1)) == (1, 1, 1)
+X = sp.random(4000, 500, 0.03, format="csr", dtype=np.float32, random_state=0)
+y = sp.csr_array((X[:, :200] != 0).astype(np.int8))
+y[:, [0]] = 1
+for model in (
+    MultiLabelMLPClassifier(embedding_dim=16, max_iter=2, random_state=0),
+    MultiLabelSGDClassifier(reduction="one_vs_rest", max_iter=4, random_state=0),
+):
+    least = dict.fromkeys((1, 2, 4), np.inf)
+    for _ in range(4):
+        for n_jobs in least:
+            start = time.process_time()
+            model.set_params(n_jobs=n_jobs).fit(X, y)
+            least[n_jobs] = min(least[n_jobs], time.process_time() - start)
+    assert max(least.values()) < 1.5 * least[1], least
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs the affinity of Linux")
+def test_threads_have_a_core_of_their_own():
+    """More threads than the cores of the process' affinity: no more work than for one.
+
+    Time of the processor, which does not depend on what else the machine does; 0.1.0 took
+    eight times as much, since threads waited for each other.
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", ON_ONE_CORE], check=True)
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "cores", "expected"), [(None, 4, 1), (3, 2, 2), (-1, 1, 1), (2, 8, 2)]
+)
+def test_threads_are_capped_at_the_usable_cores(monkeypatch, n_jobs, cores, expected):
+    """`n_jobs` of None, positive and negative, beside what affinity and container allow."""
+    monkeypatch.setattr("skmultireduce._models.threads.usable_cores", lambda: cores)
+    assert usable_threads(n_jobs) <= expected
+    assert MultiLabelSGDClassifier(n_jobs=n_jobs)._n_threads() <= expected

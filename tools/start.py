@@ -58,8 +58,8 @@ def check_python() -> None:
         )
 
 
-def run(command: list[object], doing: str, *, shown: str = "") -> None:
-    """Run a command and show that it goes on: lines that begin with a word of `shown`, or dots."""
+def run(command: list[object], doing: str, *, shown: tuple[str, ...] = ()) -> None:
+    """Run a command and show that it goes on: lines that begin with one of `shown`, and time."""
     begin = time.perf_counter()
     print(f"\n== {doing}", flush=True)
     process = subprocess.Popen(
@@ -81,9 +81,8 @@ def run(command: list[object], doing: str, *, shown: str = "") -> None:
     ticking.start()
     for line in process.stdout:
         lines.append(line)
-        words = line.split()
-        if words and words[0] in shown.split():
-            print(f"   {' '.join(words)[:90]}", flush=True)
+        if line.strip().startswith(shown):
+            print(f"   {line.strip()[:90]}", flush=True)
     done.set()
     if process.wait():
         # What is to be installed is said by setup.py, in a line that begins like this.
@@ -99,6 +98,8 @@ def main() -> None:
         sys.exit(__doc__)
     job = sys.argv[1]
     check_python()
+    import tomllib
+
     begin = time.perf_counter()
     print(ABOUT[job], flush=True)
     home = ROOT / f".venv-{job}"
@@ -108,18 +109,19 @@ def main() -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install"]
     # First what compiles, so that a missing compiler is known early.
     build = ["setuptools>=77", "Cython>=3.1", "scipy>=1.13", "wheel"]
-    run([*pip, *build], "What compiles: Cython, and SciPy for its BLAS", shown="Collecting")
+    run([*pip, *build], "What compiles: Cython, and SciPy for its BLAS", shown=("Collecting",))
     options = ["--no-build-isolation", "--no-deps", "--verbose", "--editable", "."]
     run(
         [*pip, *options],
         "Compiling the loops over rows and labels: one to two minutes of two cores",
-        shown="Compiling Cythonizing building [1/ [2/ [3/ [4/ [5/ [6/ [7/ [8/",
+        shown=("Compiling", "[", "building '"),
     )
-    extra = {"demo": "plot", "test": "test"}[job]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"][{"demo": "plot", "test": "test"}[job]]
     run(
-        [*pip, "--no-build-isolation", "--editable", f".[{extra}]"],
+        [*pip, *project["dependencies"], *extra],
         "The rest: scikit-learn" + (", pandas, Dask, hypothesis and others" * (job == "test")),
-        shown="Collecting",
+        shown=("Collecting",),
     )
     print(f"\n== Set up in {time.perf_counter() - begin:.0f} s; now the {job}\n", flush=True)
     command = {"demo": ["skmultireduce"], "test": ["pytest", "-q", "-n", "auto"]}[job]

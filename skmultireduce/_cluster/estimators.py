@@ -20,15 +20,15 @@ from .._sklearn import _clone_parametrized, _num_samples
 from .partitions import as_block, find_client, is_lazy, partitions_of, row_chunks
 
 
-def call_block(model: Any, method: str, X: Any, empty: Any) -> Any:
+def call_block(model: Any, method: str, X: Any, empty: Any, params: dict[str, Any]) -> Any:
     X = as_block(X)
     if _num_samples(X) == 0:
         return empty
-    out = getattr(model, method)(X)
+    out = getattr(model, method)(X, **params)
     return out.astype(empty.dtype, copy=False)
 
 
-def lazily(estimator: Any, method: str, X: Any, empty: Any) -> da.Array:
+def lazily(estimator: Any, method: str, X: Any, empty: Any, **params: Any) -> da.Array:
     """A Dask array of the method's results, one chunk for each partition of X."""
     parts = partitions_of(X, "X")
     model = estimator.to_local()
@@ -40,7 +40,7 @@ def lazily(estimator: Any, method: str, X: Any, empty: Any) -> da.Array:
     else:
         # On each worker once, and not through the scheduler with each task.
         model = delayed(client.scatter(model, broadcast=True, hash=False))
-    blocks = [delayed(call_block)(model, method, part, empty) for part in parts]
+    blocks = [delayed(call_block)(model, method, part, empty, params) for part in parts]
     name = f"{method}-{tokenize(*(block.key for block in blocks))}"
     rest = (0,) * (empty.ndim - 1)
     graph = {(name, i, *rest): block.key for i, block in enumerate(blocks)}
@@ -54,11 +54,11 @@ def lazy(method: str, plain: type, condition: Callable | None = None) -> Callabl
     """The method of a plain estimator, lazy for Dask collections."""
     inner = getattr(plain, method)
 
-    def call(self: Any, X: Any) -> Any:
+    def call(self: Any, X: Any, **params: Any) -> Any:
         if not is_lazy(X):
-            return getattr(plain, method).__get__(self)(X)
+            return getattr(plain, method).__get__(self)(X, **params)
         check_is_fitted(self)
-        return lazily(self, method, X, self._empty(method))
+        return lazily(self, method, X, self._empty(method), **params)
 
     call.__name__, call.__qualname__ = method, f"Dask{plain.__name__}.{method}"
     summary, _, rest = inspect.getdoc(inner).partition("\n")
@@ -67,6 +67,7 @@ def lazy(method: str, plain: type, condition: Callable | None = None) -> Callabl
         f"Dask array\nwith one chunk for each partition; for other X it is at once computed here."
         f"\n{rest}\n"
     )
+    call.__signature__ = inspect.signature(inner)
     call.__annotations__ = {"X": Any, "return": Any}
     return available_if(condition)(call) if condition else call
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from distributed import Client, Future
 
 from .._cutoff.counters import add_up
-from .._cutoff.scores import Pool, score_blocks
+from .._cutoff.scores import Pool, Source
 from .._data.label_sets import LabelSets, Target, read_labels
 from .._sklearn import _num_samples, _safe_indexing
 from .partitions import as_block
@@ -56,19 +56,17 @@ def count_scores(
     read: tuple[LabelSets, Target],
     held: Held,
     jobs: list,
-    method: str,
-    never: np.ndarray | None,
+    source: Source,
     log_prior: np.ndarray | None,
-    dtype: Any,
 ) -> list[Any]:
     """One pass over the scores of the held-out rows of a partition."""
     label_sets = read[0]
     rows = held.rows(label_sets.n_rows)
     if rows is not None:
         label_sets = label_sets.take(rows)
-    blocks = score_blocks(estimator, as_block(X), rows, method, label_sets.n_labels, never)
+    blocks = source.blocks(estimator, as_block(X), rows)
     # Tasks of one worker get the same empty accumulators.
-    return Pool(blocks, label_sets, None, log_prior, dtype).accumulate(copy.deepcopy(jobs))
+    return Pool(blocks, label_sets, None, log_prior).accumulate(copy.deepcopy(jobs))
 
 
 def added_up(*accumulators: list[Any]) -> list[Any]:
@@ -125,16 +123,17 @@ class ClusterPool:
         X, label sets and what is held out, for each partition.
     label_counts : ndarray of shape (n_labels,)
         Number of rows of each label.
-    method, never, log_prior, dtype
+    source, log_prior
         As of `CutRule`.
+    dtype : dtype or None
+        As of `Pool`.
     """
 
     client: Client
     estimator: Future
     parts: list[tuple[Future, Future, Held]]
     label_counts: np.ndarray
-    method: str
-    never: np.ndarray | None = None
+    source: Source
     log_prior: np.ndarray | None = None
     dtype: Any = None
 
@@ -158,7 +157,7 @@ class ClusterPool:
         """One pass over the scores; accumulators are added up on the workers, in pairs."""
         submit = self.client.submit
         sent = self.client.scatter(jobs, broadcast=True, hash=False)
-        options = self.method, self.never, self.log_prior, self.dtype
+        options = replace(self.source, dtype=self.dtype), self.log_prior
         found = [
             submit(count_scores, self.estimator, X, y, held, sent, *options, pure=False)
             for X, y, held in self.parts

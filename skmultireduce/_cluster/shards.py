@@ -118,6 +118,8 @@ def common_target(targets: list[Target]) -> Target:
             "dense. Use the same columns and the same container in all of them."
         )
     if first.kind == "multilabel":
+        if len({None if t.names is None else tuple(t.names) for t in targets}) > 1:
+            raise ValueError("Partitions of y have columns of other names, or in another order.")
         return first
     classes = np.unique(np.concatenate([target.classes for target in targets]))
     return Target("multiclass", len(classes), classes, False, classes.dtype)

@@ -184,8 +184,8 @@ class Histogram(Accumulator):
         total = weights.sum()
         order = np.argsort(keys, kind="stable")
         keys, weights = keys[order], weights[order]
-        distinct = np.unique(keys)
-        distinct = distinct[(distinct > lowest) & (distinct < infinity)]
+        new = np.append(np.ones(min(1, len(keys)), dtype=bool), keys[1:] != keys[:-1])
+        distinct = keys[new & (keys > lowest) & (keys < infinity)]
         distinct = np.append(distinct, infinity)
         above = np.append(suffix_sums(weights), weights.dtype.type(0))
         return Candidates(distinct, above[np.searchsorted(keys, distinct)], total)

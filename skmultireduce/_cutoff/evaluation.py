@@ -35,6 +35,8 @@ class Cut:
         ``tp``, ``fp``, ``positives``.
     nothing, everything, constant : bool
         Whether the cut is above all scores, below all, and whether all scores are equal.
+    lowest : floating
+        The lowest score.
     """
 
     threshold: np.ndarray
@@ -44,26 +46,49 @@ class Cut:
     nothing: bool = False
     everything: bool = False
     constant: bool = False
+    lowest: Any = -np.inf
 
 
 class _Sides(Accumulator):
-    """Both sides of a cut, and the moments of each row's counts."""
+    """Both sides of a cut, and the moments of each row's counts.
 
-    def __init__(self, value: np.ndarray, metric: Metric, average: str):
-        self.value, self.metric, self.average = value, metric, average
+    `value` has the cut of each label; with `common` all of them are the same, and the sides
+    are those of all scores together.
+    """
+
+    def __init__(self, value: np.ndarray, metric: Metric, average: str, common: bool):
+        self.value, self.metric, self.average, self.common = value, metric, average, common
         shape = value.shape
-        self.lowest = np.full(shape, np.inf, value.dtype)
-        self.below = np.full(shape, -np.inf, value.dtype)
-        self.highest = np.full(shape, -np.inf, value.dtype)
+        self.sides = np.full((3, 1 if common else len(value)), -np.inf, value.dtype)
+        self.sides[0] = np.inf
         self.tp, self.fp, self.positives = np.zeros((3, *shape))
         self.moments = np.zeros(6)
 
     def facts(self) -> tuple:
-        return self.value.dtype, self.metric, self.average, self.value
+        return self.value.dtype, self.metric, self.average, self.common, self.value
+
+    @property
+    def lowest(self) -> np.ndarray:
+        """Lowest score."""
+        return self.sides[0]
+
+    @property
+    def below(self) -> np.ndarray:
+        """Highest score below the cut."""
+        return self.sides[1]
+
+    @property
+    def highest(self) -> np.ndarray:
+        """Highest score."""
+        return self.sides[2]
 
     def add(self, scores: DenseScores, sets: LabelSets, weight: np.ndarray | None) -> None:
         """Add one block."""
-        predicted = scores.add_cut(self.value, self.lowest, self.below, self.highest)
+        if self.common:
+            sides = self.sides.reshape(-1)
+            predicted = scores.add_common_cut(self.value[:1], sides)
+        else:
+            predicted = scores.add_cut(self.value, *self.sides)
         rows, labels = sets.rows, sets.indices
         w = np.ones(scores.n_rows) if weight is None else weight
         hit = scores.of(rows, labels) >= self.value[labels]
@@ -91,10 +116,9 @@ class _Sides(Accumulator):
     def __add__(self, other: _Sides) -> _Sides:
         """Sides of both sets of scores."""
         self.check_same(other)
-        out = _Sides(self.value, self.metric, self.average)
-        out.lowest = np.minimum(self.lowest, other.lowest)
-        out.below = np.maximum(self.below, other.below)
-        out.highest = np.maximum(self.highest, other.highest)
+        out = _Sides(self.value, self.metric, self.average, self.common)
+        np.minimum(self.lowest, other.lowest, out=out.sides[0])
+        np.maximum(self.sides[1:], other.sides[1:], out=out.sides[1:])
         for name in ("tp", "fp", "positives", "moments"):
             setattr(out, name, getattr(self, name) + getattr(other, name))
         return out
@@ -168,7 +192,7 @@ def evaluate(search: Search, value: Any) -> Cut:
     metric, average = search.metric, search.average
     common = np.ndim(value) == 0
     values = np.ascontiguousarray(np.broadcast_to(np.asarray(value), (search.n_labels,)))
-    sides = search.run(lambda _: _Sides(values, metric, average))[0]
+    sides = search.run(lambda _: _Sides(values, metric, average, common))[0]
     a, b, aa, ab, bb, fp = sides.moments
     if average == "macro":
         score = float(metric.ratio(sides.tp, sides.fp, sides.positives).mean())
@@ -179,22 +203,18 @@ def evaluate(search: Search, value: Any) -> Cut:
         stderr = (
             float(np.sqrt(max(aa - 2 * score * ab + score**2 * bb, 0.0)) / b) if b > 0 else 0.0
         )
-    below, lowest, highest = sides.below, sides.lowest, sides.highest
-    if common:
-        below, lowest, highest = below.max(), lowest.min(), highest.max()
-        threshold = _between(np.atleast_1d(below), values[:1])[0]
-    else:
-        threshold = _between(below, values)
-    nothing = bool(np.all(values > highest))
-    everything = bool(np.all(np.isneginf(below)))
+    threshold = _between(sides.below, values[: len(sides.below)])
+    nothing = bool(np.all(values[: len(sides.below)] > sides.highest))
+    everything = bool(np.all(np.isneginf(sides.below)))
     return Cut(
-        threshold=threshold,
+        threshold=threshold[0] if common else threshold,
         score=score,
         stderr=stderr,
         counts={"tp": sides.tp.sum(), "fp": fp, "positives": sides.positives},
         nothing=nothing,
         everything=everything and not nothing,
-        constant=bool(np.all(lowest >= highest)),
+        constant=bool(np.all(sides.lowest >= sides.highest)),
+        lowest=sides.lowest.min(),
     )
 
 

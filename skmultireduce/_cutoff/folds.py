@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,12 +19,34 @@ from .._data.notices import gathered
 from .._sklearn import _check_method_params, _safe_indexing
 
 __all__ = [
+    "FoldFit",
     "check_prefit",
     "fit_fold",
     "fit_folds",
     "row_numbers",
     "splitter_of",
 ]
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """An estimator that was fitted on a fold's training rows.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted; None if that failed.
+    found : dict
+        What the fit warns about.
+    seconds : float
+    error : Exception or None
+        Why it failed.
+    """
+
+    model: Any
+    found: dict
+    seconds: float
+    error: Exception | None = None
 
 
 def check_prefit(estimator: Any) -> None:
@@ -73,7 +97,7 @@ def fit_fold(
 
 
 def fit_folds(
-    estimator: Any,
+    estimators: list[Any],
     X: Any,
     y: Any,
     splits: list,
@@ -81,14 +105,53 @@ def fit_folds(
     caller: Any,
     context: Any,
     n_jobs: int | None = None,
-) -> tuple[list[Any], list[dict]]:
-    """Fit a clone for each split, in parallel; and what that warns about."""
+    *,
+    catch: bool = False,
+) -> list[list[FoldFit]]:
+    """Fit clones of some estimators for each split, in parallel.
+
+    Parameters
+    ----------
+    estimators : list of estimator
+        Candidates; unfitted.
+    X, y : object
+        All rows.
+    splits : list of tuple
+        Training and test rows of each fold.
+    fit_params : dict
+        Metadata of the fits.
+    caller, context : object
+        Whose callbacks are told, and of what task.
+    n_jobs : int or None
+        Fits at once.
+    catch : bool, default=False
+        Whether what a fit raises is kept instead of raised.
+
+    Returns
+    -------
+    fits : list of list of FoldFit
+        For each estimator those of its folds.
+    """
     # Our own estimators release the GIL, of others nothing is known.
-    ours = type(estimator).__module__.startswith("skmultireduce.")
-    contexts = [context.subcontext(task_name="fold") for _ in splits]
-    names = [f"fold {i + 1} of {len(splits)}" for i in range(len(splits))]
+    ours = all(type(one).__module__.startswith("skmultireduce.") for one in estimators)
+    tasks = [
+        (clone(one), train, f"fold {i + 1} of {len(splits)}", context.subcontext(task_name="fold"))
+        for one in estimators
+        for i, (train, _) in enumerate(splits)
+    ]
     fitted = Parallel(n_jobs=n_jobs, prefer="threads" if ours else None)(
-        delayed(fit_fold)(clone(estimator), X, y, train, fit_params, caller, inner, name)
-        for (train, _), inner, name in zip(splits, contexts, names, strict=True)
+        delayed(_timed_fit)(one, X, y, train, fit_params, caller, inner, name, catch=catch)
+        for one, train, name, inner in tasks
     )
-    return [model for model, _ in fitted], [found for _, found in fitted]
+    return [fitted[i : i + len(splits)] for i in range(0, len(fitted), len(splits))]
+
+
+def _timed_fit(*args: Any, catch: bool) -> FoldFit:
+    start = time.perf_counter()
+    try:
+        model, found = fit_fold(*args)
+    except Exception as error:
+        if not catch:
+            raise
+        return FoldFit(None, {}, time.perf_counter() - start, error)
+    return FoldFit(model, found, time.perf_counter() - start)

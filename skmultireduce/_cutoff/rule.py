@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 
-from .._data.blocks import indexable_rows, iter_row_blocks
-from .._sklearn import _num_samples, _safe_indexing
 from .score_map import ScoreMap
-from .scores import DenseScores, Pool, estimator_scores, score_blocks
+from .scores import DenseScores, Pool, Source
 
 __all__ = ["CutRule", "rule_of"]
 
@@ -27,25 +24,16 @@ class CutRule:
         From the estimator's scores to those that are compared.
     cutoff : ndarray of shape () or (n_labels,)
         ``mapped score > cutoff`` is predicted.
-    method : str
+    source : Source
         Where the estimator's scores come from.
-    n_labels : int
-        Number of labels.
-    never : ndarray of shape (n_labels,), bool, or None
-        Labels that had no positives in training and are never predicted.
     log_prior : ndarray of shape (n_labels,) or None
         Logarithm of the labels' frequencies.
-    dtype : dtype or None
-        Type that scores are converted to; None leaves them.
     """
 
     score_map: ScoreMap
     cutoff: np.ndarray
-    method: str
-    n_labels: int
-    never: np.ndarray | None = None
+    source: Source
     log_prior: np.ndarray | None = None
-    dtype: Any = None
 
     @property
     def single(self) -> bool:
@@ -54,21 +42,11 @@ class CutRule:
 
     def pool(self, estimator: Any, X: Any, label_sets: Any, weight: Any = None) -> Pool:
         """Scores of rows whose truth is known."""
-        blocks = score_blocks(estimator, X, None, self.method, self.n_labels, self.never)
-        return Pool(blocks, label_sets, weight, self.log_prior, self.dtype)
+        return Pool(self.source.blocks(estimator, X), label_sets, weight, self.log_prior)
 
     def blocks(self, estimator: Any, X: Any) -> Iterator[DenseScores]:
         """Iterate over the mapped scores of rows, block by block."""
-        X = indexable_rows(X)
-        n_rows = _num_samples(X)
-        working_memory = get_config()["working_memory"]
-        blocks = list(iter_row_blocks(n_rows, self.n_labels * 8, working_memory / 64))
-        for block in blocks or [slice(0, n_rows)]:
-            whole = len(blocks) < 2
-            part = X if whole else _safe_indexing(X, np.arange(block.start, block.stop))
-            scores = estimator_scores(estimator, part, self.method, self.n_labels, self.never)
-            if self.dtype is not None:
-                scores = scores.astype(self.dtype)
+        for scores in self.source.each_block(estimator, X):
             yield self.score_map.mapped(scores, self.log_prior)
 
     def above(self, mapped: DenseScores) -> np.ndarray:
@@ -89,6 +67,12 @@ class CutRule:
         out[before & ~final] = 0
         return out
 
+    def decision_scores(self, estimator: Any, X: Any) -> Iterator[DenseScores]:
+        """Iterate over the decisions of rows, ``-inf`` where there is no score."""
+        for mapped in self.blocks(estimator, X):
+            never = np.isneginf(mapped.values)
+            yield mapped.like(np.where(never, mapped.values, self.decision(mapped)))
+
     def label_sets(self, estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Predicted label sets of rows in CSR form: offsets and labels."""
         sizes, indices = [np.zeros(1, dtype=np.int64)], [np.empty(0, dtype=np.int32)]
@@ -99,8 +83,15 @@ class CutRule:
         return np.cumsum(np.concatenate(sizes)), np.concatenate(indices)
 
     def decisions(self, estimator: Any, X: Any) -> np.ndarray:
-        """Decisions of all rows, of shape (n_rows, n_labels)."""
-        return np.concatenate([self.decision(mapped) for mapped in self.blocks(estimator, X)])
+        """Decisions of all rows, of shape (n_rows, n_labels).
+
+        Where there are scores of some labels only, the others have the lowest number.
+        """
+        out = []
+        for mapped in self.blocks(estimator, X):
+            decision = self.decision(mapped)
+            out.append(mapped.dense(decision, np.finfo(decision.dtype).min))
+        return np.concatenate(out)
 
 
 def rule_of(estimator: Any, X: Any = None) -> tuple[Any, CutRule] | None:

@@ -22,15 +22,16 @@ from .search import find, find_among_quantiles
 
 __all__ = ["N_QUANTILES", "STRATEGIES", "Chosen", "Strategy", "log_prior_of", "make_strategy"]
 
-# Candidates of `strategy="adjusted"`. Log-probabilities spread over many units, decision
+# Candidates of `strategy="adjusted"`, of probabilities and of decision values.
+# Log-probabilities spread over many units, decision
 # values of linear classifiers over about two, hence the smaller weights of the log prior.
 _PRIOR_WEIGHTS = {
-    "predict_proba": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-    "decision_function": (0.0, 0.025, 0.05, 0.1, 0.15, 0.2),
+    True: (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+    False: (0.0, 0.025, 0.05, 0.1, 0.15, 0.2),
 }
 _ROW_WEIGHTS = {
-    "predict_proba": (0.0, 0.25, 0.5, 1.0, 2.0),
-    "decision_function": (0.0, 0.125, 0.25, 0.5, 1.0),
+    True: (0.0, 0.25, 0.5, 1.0, 2.0),
+    False: (0.0, 0.125, 0.25, 0.5, 1.0),
 }
 N_QUANTILES = 100
 
@@ -102,9 +103,9 @@ class Strategy(ABC):
                         f"{name}='auto'."
                     )
 
-    def maps(self, method: str) -> list[ScoreMap]:
-        """Maps to try, for scores that come from a method."""
-        return [self.score_map(method == "predict_proba", self.min_labels, self.max_labels)]
+    def maps(self, probability: bool) -> list[ScoreMap]:
+        """Maps to try, for scores that are probabilities or not."""
+        return [self.score_map(probability, self.min_labels, self.max_labels)]
 
     def choose(
         self, search: Search, score_pairs: Callable[[np.ndarray, np.ndarray], float] | None
@@ -179,12 +180,12 @@ class Adjusted(Strategy):
     score_map = AdjustedMap
     uses_prior = True
 
-    def maps(self, method: str) -> list[ScoreMap]:
+    def maps(self, probability: bool) -> list[ScoreMap]:
         limits = self.min_labels, self.max_labels
         return [
-            AdjustedMap(method == "predict_proba", *limits, float(prior), float(row))
-            for prior in _grid("prior_weight", self.prior_weight, _PRIOR_WEIGHTS[method])
-            for row in _grid("row_weight", self.row_weight, _ROW_WEIGHTS[method])
+            AdjustedMap(probability, *limits, float(prior), float(row))
+            for prior in _grid("prior_weight", self.prior_weight, _PRIOR_WEIGHTS[probability])
+            for row in _grid("row_weight", self.row_weight, _ROW_WEIGHTS[probability])
         ]
 
 

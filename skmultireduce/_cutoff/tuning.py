@@ -10,10 +10,10 @@ import numpy as np
 
 from .._data.label_sets import Target
 from .counters import InfeasibleError, MixedTypesError, Search
-from .evaluation import Cut, curve
+from .evaluation import Cut, curve, evaluate
 from .metric import Scoring
 from .score_map import ScoreMap
-from .scores import Pool
+from .scores import Pool, Source
 from .search import find_among_quantiles
 from .strategies import N_QUANTILES, Chosen, Strategy
 
@@ -34,6 +34,9 @@ class Tuned:
         The cutoff as users see it.
     score, stderr : float
         Metric of the pooled rows; its standard error, NaN if the metric is not exact.
+    score_std : float
+        Standard deviation over the folds of their scores at the cutoff; NaN for one fold, if
+        the metric is not exact, and where it is not wanted.
     fold_thresholds : ndarray of shape (n_folds,) or (n_folds, n_labels)
         Each fold's own optimum.
     cut : Cut
@@ -42,19 +45,27 @@ class Tuned:
         Labels that cannot reach the constraint.
     curve : dict or None
         Metric against cutoff.
-    dtype : dtype or None
-        Type that all scores were converted to, as they differed.
+    source : Source
+        Where scores come from, in one type.
     """
 
     score_map: ScoreMap
     threshold: np.ndarray
     score: float
     stderr: float
+    score_std: float
     fold_thresholds: np.ndarray
     cut: Cut
     silent: np.ndarray | None
     curve: dict[str, np.ndarray] | None
-    dtype: Any
+    source: Source
+
+    @property
+    def lowest_candidate(self) -> float | None:
+        """Lower end of the searched range, for scores of some labels only."""
+        if not self.source.sparse:
+            return None
+        return float(self.score_map.readable(np.asarray(self.cut.lowest), self.cut.lowest))
 
     @property
     def threshold_std(self) -> np.ndarray:
@@ -79,6 +90,12 @@ class Tuned:
             found["edge"] = (
                 "The best cutoff lies above all scores: no label is predicted. "
                 "Check the estimator, or whether y has any labels in the held-out rows."
+            )
+        elif cut.everything and self.source.sparse:
+            found["edge"] = (
+                f"The best cutoff lies below all of the {self.source.n_candidates} candidates of "
+                "each row: all of them are predicted, more labels might be better. Raise "
+                "n_candidates."
             )
         elif cut.everything and limits.max_labels is None:
             found["edge"] = (
@@ -109,12 +126,15 @@ class Tuning:
         Threads over pools.
     store : bool
         Whether the curve is wanted.
+    spread : bool
+        Whether the spread of the folds' scores is wanted.
     """
 
     strategy: Strategy
     scoring: Scoring
     n_jobs: int | None = None
     store: bool = False
+    spread: bool = False
 
     def check(self) -> None:
         """Refuse parameters that contradict each other."""
@@ -125,14 +145,14 @@ class Tuning:
                 f"strategy={self.strategy.name!r} has none. Set store_cv_results=False."
             )
 
-    def run(self, pools: Sequence[Pool], method: str, target: Target) -> Tuned:
+    def run(self, pools: Sequence[Pool], source: Source, target: Target) -> Tuned:
         """Tune.
 
         Parameters
         ----------
         pools : sequence of Pool
             A pool for each fold.
-        method : str
+        source : Source
             Where scores come from.
         target : Target
             Form of y.
@@ -143,16 +163,16 @@ class Tuning:
             If blocks of scores differ in their type all of them were taken as float64.
         """
         try:
-            return self._run(pools, method, target, None)
+            return self._run(pools, source, target, None)
         except MixedTypesError:
             dtype = np.dtype(np.float64)
             pools = [replace(pool, dtype=dtype) for pool in pools]
-            return self._run(pools, method, target, dtype)
+            return self._run(pools, source, target, dtype)
 
-    def _run(self, pools: Sequence[Pool], method: str, target: Target, dtype: Any) -> Tuned:
+    def _run(self, pools: Sequence[Pool], source: Source, target: Target, dtype: Any) -> Tuned:
         search = Search(
             pools,
-            self.strategy.maps(method),
+            self.strategy.maps(source.probability),
             self.scoring.metric,
             self.scoring.average,
             self.strategy.constraint,
@@ -168,11 +188,12 @@ class Tuning:
             best.threshold,
             best.score,
             best.cut.stderr if self.scoring.exact else float("nan"),
+            self._spread(own, best),
             np.stack(folds),
             best.cut,
             best.silent,
             self._curve(own, target) if self.store else None,
-            dtype,
+            replace(source, dtype=dtype),
         )
 
     def _score_pairs(
@@ -188,6 +209,14 @@ class Tuning:
             return self.strategy.choose(search, self._score_pairs(search, target)).threshold
         except InfeasibleError:
             return np.full(np.shape(best.threshold), np.nan)
+
+    def _spread(self, search: Search, best: Chosen) -> float:
+        if not (self.spread and self.scoring.exact) or len(search.pools) < 2:
+            return float("nan")
+        # The lowest score that is predicted: the cutoff lies between two.
+        value = np.nextafter(best.cut.threshold, np.asarray(best.cut.threshold).dtype.type(np.inf))
+        scores = [evaluate(replace(search, pools=[p]), value).score for p in search.pools]
+        return float(np.std(scores, ddof=1))
 
     def _curve(self, search: Search, target: Target) -> dict[str, np.ndarray]:
         score_pairs = self._score_pairs(search, target)

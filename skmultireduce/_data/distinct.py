@@ -25,7 +25,6 @@ def _row_hashes(rows: Rows, label_sets: LabelSets) -> np.ndarray:
     """64 bits for each row, of its non-zero values and its labels."""
     n_rows, n_features = rows.shape
     out = np.zeros(n_rows, dtype=np.uint64)
-    bits = np.dtype(f"u{rows.data.dtype.itemsize}")
     step = n_rows
     if rows.dense:
         step = max(1, _CHUNK // n_features)
@@ -41,7 +40,7 @@ def _row_hashes(rows: Rows, label_sets: LabelSets) -> np.ndarray:
             filled = np.flatnonzero(np.diff(part.indptr))
             start = part.indptr[filled]
         if len(filled):
-            hashes = hash64(0, columns, values.view(bits))
+            hashes = hash64(0, columns, values.view(f"u{values.dtype.itemsize}"))
             # Zeros of a dense container are no entries of a sparse one.
             hashes[values == 0] = 0
             out[first + filled] = np.add.reduceat(hashes, start)

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from .hashing import hash64
 from .notices import warn
-from .rows import Rows
+from .rows import DenseRows, Rows
 
 __all__ = [
     "ColumnMoments",
@@ -82,8 +82,8 @@ class RowSample:
         numbers = np.arange(rows.shape[0]) if used is None else np.flatnonzero(used)
         keys = hash64(0, 0, numbers + first_row)
         order = np.argsort(keys)[:_SAMPLE_SIZE]
-        values = rows.data.reshape(rows.shape)[numbers[order]]
-        return cls(keys[order], values)
+        sample = rows.take(numbers[order])
+        return cls(keys[order], sample.data.reshape(sample.shape))
 
     def __add__(self, other: RowSample | int) -> RowSample:
         """Sample of the rows of both."""
@@ -108,17 +108,15 @@ class FeatureScaling:
     center: np.ndarray
     scale: np.ndarray
 
-    def apply(self, rows: Rows) -> Rows:
+    def apply(self, rows: DenseRows) -> DenseRows:
         """Dense rows with these features; a copy."""
-        values = rows.data.reshape(rows.shape)
-        out = np.empty_like(values)
-        # In float64, block by block: centres may be much larger than what is left.
-        step = max(1, 1_000_000 // max(1, rows.shape[1]))
-        for first in range(0, rows.shape[0], step):
-            block = values[first : first + step] - self.center
-            block /= self.scale
-            out[first : first + step] = block
-        return Rows(out.reshape(-1), rows.indices, rows.indptr, rows.shape)
+        out = np.empty(rows.shape, dtype=rows.dtype)
+        for block, values in rows.blocks():
+            # In float64: centres may be much larger than what is left.
+            scaled = values - self.center
+            scaled /= self.scale
+            out[block] = scaled
+        return DenseRows(out, rows.dtype)
 
     def fold(self, coef: np.ndarray, intercepts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights and intercepts that give the same scores for features as they came.
@@ -184,21 +182,22 @@ def warn_of_heavy_columns(columns: ColumnMoments, names: np.ndarray | None) -> N
 
     They are not centred, which would fill them.
     """
-    square = columns.square / columns.n_rows
+    occurring = np.flatnonzero(columns.square)
+    square = columns.square[occurring] / columns.n_rows
     total = square.sum()
-    means = (columns.total / columns.n_rows) ** 2
-    if not total > 0 or not np.isfinite(total) or len(square) < 2:
+    means = (columns.total[occurring] / columns.n_rows) ** 2
+    if len(square) < 2 or not np.isfinite(total):
         return
     heaviest = int(square.argmax())
     others = (total - square[heaviest]) / (len(square) - 1)
     heavy = np.zeros(len(square), dtype=bool)
     if square[heaviest] > _LARGEST_COLUMN_SHARE * total:
-        heavy = square > _LARGEST_VARIANCE_RATIO * max(others, np.finfo(float).tiny)
+        heavy = square > _LARGEST_VARIANCE_RATIO * others
     if not heavy.any() and means.sum() > _LARGEST_MEAN_SHARE * total:
         heavy = means > 0.5 * means.max()
     if not heavy.any():
         return
-    numbers = np.flatnonzero(heavy)
+    numbers = occurring[heavy]
     shown = [repr(str(names[i])) if names is not None else str(i) for i in numbers[:5]]
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from .._sklearn import BaseSearchCV, _align_api_if_sparse
 from .label_sets import LabelSets, Target
 
-__all__ = ["fit_inner", "indicator", "last_step", "takes_sparse_y"]
+__all__ = ["fit_inner", "indicator", "inner_has", "last_step", "takes_sparse_y"]
 
 # A label with fewer rows with it, or fewer without it, is named when a fit fails: inner folds
 # of five need that many of each.
@@ -146,3 +147,13 @@ def _rarest_label(y: Any) -> str | None:
         f"label {label} is there in {positives[label]} of {y.shape[0]} rows"
         f"{more if others else ''}"
     )
+
+
+def inner_has(name: str) -> Callable[[Any], bool]:
+    """Condition for `available_if`: the inner estimator, fitted or not, has the method."""
+
+    def check(self: Any) -> bool:
+        getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check

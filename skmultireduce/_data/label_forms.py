@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .._sklearn import _num_samples
+
 __all__ = [
     "as_array",
     "as_float",
+    "column_names",
+    "label_lists_of",
     "missing_values",
     "no_indicator",
     "only_zeros_and_ones",
@@ -63,6 +67,27 @@ def as_array(y: Any) -> np.ndarray:
         array = np.empty(len(y), dtype=object)
         array[:] = y
         return array
+
+
+def column_names(y: Any) -> np.ndarray | None:
+    """Names of the columns of a data frame, None if they are not strings, or not distinct.
+
+    Parameters
+    ----------
+    y : object
+        Frames of pandas and polars and tables of pyarrow have names.
+
+    Returns
+    -------
+    names : ndarray of shape (n_columns,), object, or None
+    """
+    names = y.column_names if _package(y) == "pyarrow" else getattr(y, "columns", None)
+    if names is None or callable(names):
+        return None
+    names = list(names)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return None
+    return np.array(names, dtype=object)
 
 
 def _package(y: Any) -> str:
@@ -147,6 +172,53 @@ def refuse_label_lists(y: Any, array: np.ndarray, name: str) -> None:
 
 def _plain(row: Any) -> list:
     return [value.as_py() if hasattr(value, "as_py") else value for value in row]
+
+
+def label_lists_of(y: Any, name: str) -> list[list]:
+    """Lists of labels from a column of collections.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, 1)
+        Of lists, tuples, sets, arrays or series. Missing collections have no labels,
+        missing labels are left out.
+    name : str
+        Name in error messages.
+
+    Returns
+    -------
+    lists : list of list
+
+    Raises
+    ------
+    ValueError
+        If there are strings, numbers or dicts in place of collections.
+    """
+    _num_samples(y)
+    rows = y if isinstance(y, list | tuple) else as_array(y)
+    if isinstance(rows, np.ndarray):
+        rows = rows.ravel() if rows.ndim == 2 and rows.shape[1] == 1 else rows
+    lists = []
+    for number, row in enumerate(rows):
+        if _is_collection(row):
+            lists.append([label for label in _plain(row) if not _is_missing(label)])
+        elif _is_missing(row):
+            lists.append([])
+        else:
+            raise ValueError(
+                f"{name} should hold a list of labels for each row; row {number} is "
+                f"{repr(row)[:60]}. Split strings, for example "
+                f"`[text.split(';') for text in {name}]`; an indicator matrix goes to the "
+                "classifier itself."
+            )
+    table = as_array(y)
+    numbers = table.ndim == 2 and table.shape[1] > 1 and table.dtype.kind in "biuf"
+    if numbers and np.all((table == 0) | (table == 1)):
+        raise ValueError(
+            f"{name} is an indicator matrix; lists of labels are needed. An indicator matrix "
+            "goes to the classifier itself."
+        )
+    return lists
 
 
 def refuse_joined_labels(y: Any, classes: np.ndarray, name: str) -> None:

@@ -18,6 +18,7 @@ from .._sklearn import _num_samples, csr
 from .label_forms import (
     as_array,
     as_float,
+    column_names,
     missing_values,
     no_indicator,
     only_zeros_and_ones,
@@ -137,6 +138,8 @@ class Target:
         Whether y was sparse.
     dtype : dtype
         Type of y.
+    names : ndarray of shape (n_labels,), default=None
+        Names of the labels of multi-label y; None if they are not known.
     """
 
     kind: str
@@ -144,6 +147,14 @@ class Target:
     classes: np.ndarray
     sparse: bool
     dtype: np.dtype
+    names: np.ndarray | None = None
+
+    @property
+    def label_names(self) -> np.ndarray:
+        """Names of the labels: those that are known, else numbers; classes for 1-D y."""
+        if self.kind == "multiclass":
+            return self.classes
+        return np.arange(self.n_labels) if self.names is None else self.names
 
     def to_output(self, indptr: np.ndarray, indices: np.ndarray) -> Any:
         """Label sets as predictions in the form of y.
@@ -220,6 +231,7 @@ def read_labels(
             array = _as_array(y, input_name)
             if array.ndim == 2 and array.shape[1] > 1:
                 label_sets, found = _read_dense(y, array, allow_weights, input_name)
+                found = replace(found, names=column_names(y))
             else:
                 return _read_classes(y, array, target, classes, allow_multiclass, input_name)
     if target is None:
@@ -230,6 +242,14 @@ def read_labels(
             f"{input_name} has {found.n_labels} labels, but this estimator was fitted with "
             f"{expected}. Pass {input_name} with the same columns, or fit a new estimator."
         )
+    if target.names is not None and found.names is not None:
+        other = np.flatnonzero(target.names.astype(str) != found.names)
+        if len(other):
+            raise ValueError(
+                f"{input_name} has other labels, or has them in another order, than in the first "
+                f"fit: column {other[0]} is {found.names[other[0]]!r} and was "
+                f"{target.names[other[0]]!r}. Pass the columns of label_names_ in their order."
+            )
     return label_sets, target
 
 

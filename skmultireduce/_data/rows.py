@@ -5,18 +5,27 @@ The only module that knows X's containers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from .naming import naming
 from .sparse import check_sparse, stacked_offsets
 
-__all__ = ["Rows", "read_X", "to_rows"]
+__all__ = ["WIDE", "DenseRows", "Rows", "read_X", "to_rows"]
+
+# Dense X is converted, and looked through, in blocks of rows of about this size.
+_BLOCK_BYTES = 2**22
+
+# From so many features on the linear model takes dense rows by the block (with 32 features that
+# is slower than one by one for most numbers of labels, with 100 faster for all), and converts
+# them as it does: dense X stays in the form that it has. Else it is converted at once.
+WIDE = 64
 
 _NO_INDEX = np.empty(0, dtype=np.int32)
 _NO_OFFSET = np.empty(0, dtype=np.int64)
@@ -51,10 +60,6 @@ class Rows:
     def take(self, rows: np.ndarray) -> Rows:
         """The given rows (integer indices), in that order."""
         shape = (len(rows), self.shape[1])
-        if self.dense:
-            return Rows(
-                self.data.reshape(self.shape)[rows].reshape(-1), _NO_INDEX, _NO_OFFSET, shape
-            )
         sizes = np.diff(self.indptr)[rows]
         indptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(sizes, out=indptr[1:])
@@ -66,8 +71,6 @@ class Rows:
         if (first, last) == (0, self.shape[0]):
             return self
         shape = (last - first, self.shape[1])
-        if self.dense:
-            return replace(self, data=self.data[first * shape[1] : last * shape[1]], shape=shape)
         start, stop = self.indptr[first], self.indptr[last]
         return Rows(
             self.data[start:stop],
@@ -81,22 +84,21 @@ class Rows:
         """The rows of all parts, all of them dense or all of them sparse."""
         if len(parts) == 1:
             return parts[0]
-        indptr = _NO_OFFSET
-        if not parts[0].dense:
-            indptr = stacked_offsets([part.indptr for part in parts])
+        if parts[0].dense:
+            return DenseRows(
+                np.concatenate([part.data.reshape(part.shape) for part in parts]),
+                parts[0].data.dtype,
+            )
         return cls(
             np.concatenate([part.data for part in parts]),
             np.concatenate([part.indices for part in parts]),
-            indptr,
+            stacked_offsets([part.indptr for part in parts]),
             (sum(part.shape[0] for part in parts), parts[0].shape[1]),
         )
 
     @cached_property
     def squared_norms(self) -> np.ndarray:
         """Squared Euclidean norm of each row, float64."""
-        if self.dense:
-            block = self.data.reshape(self.shape)
-            return np.einsum("ij,ij->i", block, block, dtype=np.float64)
         out = np.zeros(self.shape[0])
         filled = np.flatnonzero(np.diff(self.indptr))
         # In pieces, so that the float64 squares never take as much memory as X.
@@ -109,26 +111,108 @@ class Rows:
 
     def nonzero_counts(self) -> np.ndarray:
         """Number of values of each column that are not 0, int64."""
-        n_rows, n_features = self.shape
-        if not self.dense:
-            indices = self.indices if self.data.all() else self.indices[self.data != 0]
-            return np.bincount(indices, minlength=n_features)
-        values = self.data.reshape(self.shape)
-        step = max(1, 4_000_000 // max(1, n_features))
-        return sum(
-            np.count_nonzero(values[first : first + step], axis=0)
-            for first in range(0, n_rows, step)
-        )
+        indices = self.indices if self.data.all() else self.indices[self.data != 0]
+        return np.bincount(indices, minlength=self.shape[1])
 
     def absolute_sums(self) -> np.ndarray:
         """Sum of the absolute values of each row, float64."""
-        if self.dense:
-            return np.abs(self.data.reshape(self.shape)).sum(axis=1, dtype=np.float64)
         out = np.zeros(self.shape[0])
         filled = np.flatnonzero(np.diff(self.indptr))
         if len(filled):
             out[filled] = np.add.reduceat(np.abs(self.data), self.indptr[filled], dtype=np.float64)
         return out
+
+
+class DenseRows(Rows):
+    """Rows of a dense X in the form that it came in, of any layout, or mapped from a file.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, n_features), float16, float32 or float64
+    dtype : dtype
+        ``float32`` or ``float64``: type of `data`.
+    """
+
+    matrix: np.ndarray
+    dtype: np.dtype
+
+    def __init__(self, matrix: np.ndarray, dtype: Any) -> None:
+        values = {
+            "matrix": matrix,
+            "dtype": np.dtype(dtype),
+            "indices": _NO_INDEX,
+            "indptr": _NO_OFFSET,
+            "shape": matrix.shape,
+        }
+        # The class that it inherits from is frozen.
+        self.__dict__.update(values)
+
+    def __reduce__(self) -> tuple:
+        return DenseRows, (self.matrix, self.dtype)
+
+    @cached_property
+    def data(self) -> np.ndarray:
+        """All values, row by row: of a matrix that is not C-ordered or of another type a copy."""
+        # The compiler may take numbers to lie at multiples of their size, as they do but in
+        # views of files and messages.
+        return np.require(self.matrix, self.dtype, requirements="CAE").reshape(-1)
+
+    def take(self, rows: np.ndarray) -> DenseRows:
+        """The given rows (integer indices), in that order."""
+        return DenseRows(self.matrix[rows], self.dtype)
+
+    def part(self, first: int, last: int) -> DenseRows:
+        """The rows first:last; shares memory with these."""
+        if (first, last) == (0, self.shape[0]):
+            return self
+        return DenseRows(self.matrix[first:last], self.dtype)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Slices of the rows, each with their values as `dtype`."""
+        step = max(1, _BLOCK_BYTES // max(1, 8 * self.shape[1]))
+        for first in range(0, self.shape[0], step):
+            block = slice(first, min(first + step, self.shape[0]))
+            yield block, np.asarray(self.matrix[block], dtype=self.dtype)
+
+    @cached_property
+    def squared_norms(self) -> np.ndarray:
+        """Squared Euclidean norm of each row, float64."""
+        out = np.empty(self.shape[0])
+        for block, values in self.blocks():
+            np.einsum("ij,ij->i", values, values, dtype=np.float64, out=out[block])
+        return out
+
+    def nonzero_counts(self) -> np.ndarray:
+        """Number of values of each column that are not 0, int64."""
+        return sum(np.count_nonzero(values, axis=0) for _, values in self.blocks())
+
+    def absolute_sums(self) -> np.ndarray:
+        """Sum of the absolute values of each row, float64."""
+        out = np.empty(self.shape[0])
+        for block, values in self.blocks():
+            np.abs(values).sum(axis=1, dtype=np.float64, out=out[block])
+        return out
+
+
+def _stays(X: Any, dtype: Any) -> bool:
+    """Whether X is a dense array that the kernels can read as it is."""
+    return (
+        isinstance(X, np.ndarray)
+        and not isinstance(X, np.ma.MaskedArray | np.matrix)
+        and X.ndim == 2
+        and X.shape[1] >= WIDE
+        and X.dtype in (np.float16, np.float32, np.float64)
+        and X.dtype.isnative
+        and X.flags.aligned
+        and not (X.dtype == dtype and X.flags.c_contiguous)
+    )
+
+
+def _check_finite(rows: DenseRows, estimator: Any, input_name: str) -> None:
+    """Raise scikit-learn's error if a value is not finite as `dtype`."""
+    for _, values in rows.blocks():
+        if not np.isfinite(np.sum(values, dtype=np.float64)):
+            check_array(values, dtype=rows.dtype, estimator=estimator, input_name=input_name)
 
 
 def read_X(  # noqa: N802
@@ -143,7 +227,7 @@ def read_X(  # noqa: N802
         them otherwise.
     X : {array-like, sparse} of shape (n_samples, n_features)
         Any container that scikit-learn accepts. Not changed; converted to `dtype` at most
-        once.
+        once, or by the block of rows if it is an array with many features.
     dtype : dtype
         ``float32`` or ``float64``.
     reset : bool
@@ -160,6 +244,11 @@ def read_X(  # noqa: N802
         return to_rows(X, dtype)
     # Values beyond the range of `dtype` become infinite, and infinity is rejected.
     with np.errstate(over="ignore"), naming(input_name):
+        if _stays(X, dtype):
+            X = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite=False)
+            rows = DenseRows(np.asarray(X), dtype)
+            _check_finite(rows, estimator, input_name)
+            return rows
         X = validate_data(
             estimator,
             X,
@@ -194,10 +283,8 @@ def _is_plain(estimator: Any, X: Any) -> bool:
 
 def to_rows(X: Any, dtype: Any = None) -> Rows:
     """`Rows` of a validated dense C-ordered array or CSR matrix, with values of `dtype`."""
-    # The compiler may take numbers to lie at multiples of their size, as they do but in
-    # views of files and messages.
     if not sp.issparse(X):
-        return Rows(np.require(X, requirements="CAE").reshape(-1), _NO_INDEX, _NO_OFFSET, X.shape)
+        return DenseRows(np.require(X, requirements="CAE"), X.dtype)
     if not X.has_canonical_format:
         # Sorted, without duplicates: results then do not depend on the container that X
         # came in. On a copy, the caller's matrix stays as it is.
@@ -205,6 +292,7 @@ def to_rows(X: Any, dtype: Any = None) -> Rows:
         X.sum_duplicates()
     # indptr may be shorter than the buffers of a sliced or pruned matrix.
     nnz = int(X.indptr[-1])
+    # Aligned, as `DenseRows.data`.
     index_dtype = np.int64 if X.indices.dtype.itemsize == 8 else np.int32
     return Rows(
         np.require(X.data[:nnz], dtype=dtype, requirements="CAE"),

@@ -57,8 +57,8 @@ def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> 
     Parameters
     ----------
     class_weight : dict, "balanced", array-like of shape (n_labels,), or None
-        A dict maps labels (column numbers; classes for 1-D y) to weights, 1 for those that
-        it leaves out. ``"balanced"``: n_pairs / (n_labels * count of the label).
+        A dict maps labels (their names or column numbers; classes for 1-D y) to weights, 1
+        for those that it leaves out. ``"balanced"``: n_pairs / (n_labels * count of the label).
     target : Target
     counts : ndarray of shape (n_labels,)
         Number of rows of each label.
@@ -81,8 +81,9 @@ def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> 
         weights[present] = counts.sum() / (present.sum() * counts[present])
         return weights
     if isinstance(class_weight, dict):
-        names = target.classes.tolist() if target.kind == "multiclass" else list(range(n_labels))
-        position = {name: k for k, name in enumerate(names)}
+        position = {name: k for k, name in enumerate(target.label_names.tolist())}
+        if target.kind == "multilabel":
+            position = {**{k: k for k in range(n_labels)}, **position}
         weights = np.ones(n_labels)
         for name, weight in class_weight.items():
             if name not in position:
@@ -92,7 +93,7 @@ def read_class_weight(class_weight: Any, target: Target, counts: np.ndarray) -> 
                     continue
                 raise ValueError(
                     f"class_weight has the label {name!r}, but labels are the column numbers "
-                    f"0 to {n_labels - 1} of y."
+                    f"0 to {n_labels - 1} of y, or the names of its columns if y is a data frame."
                 )
             with naming("class_weight"):
                 weights[position[name]] = weight

@@ -34,6 +34,11 @@ from skmultireduce._kernels.buffers cimport (
     take,
 )
 
+# Scores that are looked at together for whether one of them is near an optimum.
+cdef enum:
+    CHUNK = 32
+    LANES = 16
+
 ctypedef fused bits_t:
     uint32_t
     uint64_t
@@ -132,24 +137,49 @@ cdef inline Py_ssize_t last_not_above(
     return first
 
 
+cdef inline bint any_within(
+    const bits_t* bits, int64_t n, bits_t low, bits_t width
+) noexcept nogil:
+    # Whether any image is in [low, low + width]; without a branch, so that it vectorises.
+    cdef:
+        int64_t j
+        uint32_t found = 0
+    for j in range(n):
+        found |= <bits_t> (image(bits[j]) - low) <= width
+    return found != 0
+
+
 cdef void count_bins(
     const bits_t* bits, const Scores* scores, int shift, const uint8_t* alive,
-    const int32_t* first, const bits_t* candidates, count_t* counts,
+    const int32_t* first, const bits_t* candidates, int64_t n_candidates, count_t* counts,
 ) noexcept nogil:
     cdef:
-        int64_t i, j, k, n_labels = scores.n_labels
+        int64_t i, j, k, start, stop, n_labels = scores.n_labels
         count_t w = 1
-        bits_t key, bucket
+        bits_t key, bucket, low, width
+        const bits_t* row
+    if n_candidates == 0:
+        return
+    # From the lower edge of the first alive bucket to the upper edge of the last one.
+    low = candidates[0]
+    width = ((candidates[n_candidates - 1] >> shift) << shift) - low
+    width += (<bits_t> 1 << shift) - 1
     for i in range(scores.n_rows):
         if scores.weight is not NULL:
             w = <count_t> scores.weight[i]
-        for j in range(n_labels):
-            key = image(bits[i * n_labels + j])
-            bucket = key >> shift
-            if alive[bucket]:
-                k = first[bucket]
-                k += last_not_above(&candidates[k], first[bucket + 1] - k, key)
-                counts[k] += w
+        row = bits + i * n_labels
+        stop = 0
+        while stop < n_labels:
+            start, stop = stop, min(stop + CHUNK, n_labels)
+            if not any_within(row + start, stop - start, low, width):
+                continue
+            for j in range(start, stop):
+                key = image(row[j])
+                bucket = key >> shift
+                if <bits_t> (key - low) <= width and alive[bucket]:
+                    k = first[bucket]
+                    k += last_not_above(&candidates[k], first[bucket + 1] - k, key)
+                    counts[k] += w
 
 
 def add_bins(bits, weight, int shift, alive, first, candidates, counts):
@@ -163,50 +193,50 @@ def add_bins(bits, weight, int shift, alive, first, candidates, counts):
         Scores scores = take_scores(bits, weight)
         const uint8_t* alive_ = <const uint8_t*> take(alive, b"alive", UINT8, 1, False).data
         const int32_t* first_ = <const int32_t*> take(first, b"first", INT32, 1, False).data
-        const void* keys = take(candidates, b"candidates", scores.type, 1, False).data
+        Array keys = take(candidates, b"candidates", scores.type, 1, False)
         Array sums = take(counts, b"counts", INT64 | FLOAT64, 1, True)
     with nogil:
         if scores.type == UINT32:
             if sums.type == INT64:
                 count_bins(
                     <const uint32_t*> scores.bits, &scores, shift, alive_, first_,
-                    <const uint32_t*> keys, <int64_t*> sums.data)
+                    <const uint32_t*> keys.data, keys.size, <int64_t*> sums.data)
             else:
                 count_bins(
                     <const uint32_t*> scores.bits, &scores, shift, alive_, first_,
-                    <const uint32_t*> keys, <double*> sums.data)
+                    <const uint32_t*> keys.data, keys.size, <double*> sums.data)
         elif sums.type == INT64:
             count_bins(
                 <const uint64_t*> scores.bits, &scores, shift, alive_, first_,
-                <const uint64_t*> keys, <int64_t*> sums.data)
+                <const uint64_t*> keys.data, keys.size, <int64_t*> sums.data)
         else:
             count_bins(
                 <const uint64_t*> scores.bits, &scores, shift, alive_, first_,
-                <const uint64_t*> keys, <double*> sums.data)
+                <const uint64_t*> keys.data, keys.size, <double*> sums.data)
 
 
 cdef void count_label_bins(
-    const bits_t* bits, const Scores* scores, const int64_t* first, const bits_t* candidates,
-    count_t* counts,
+    const bits_t* bits, const Scores* scores, const int32_t* labels, const int64_t* first,
+    const bits_t* candidates, count_t* counts,
 ) noexcept nogil:
     cdef:
-        int64_t i, j, k, n_labels = scores.n_labels
+        int64_t i, j, k, label, n_labels = scores.n_labels
         count_t w = 1
     for i in range(scores.n_rows):
         if scores.weight is not NULL:
             w = <count_t> scores.weight[i]
         for j in range(n_labels):
-            k = first[j]
+            label = j if labels is NULL else labels[i * n_labels + j]
+            k = first[label]
             k += last_not_above(
-                &candidates[k], first[j + 1] - k, image(bits[i * n_labels + j]))
+                &candidates[k], first[label + 1] - k, image(bits[i * n_labels + j]))
             counts[k] += w
 
 
-def add_label_bins(bits, weight, first, candidates, counts):
-    """Count the scores of each label between the label's own candidates.
-
-    As `add_bins`, with labels in place of buckets; the first candidate of a label is 0.
-    """
+cdef void add_label_bins_of(
+    object bits, object weight, const int32_t* labels, object first, object candidates,
+    object counts,
+) except *:
     cdef:
         Scores scores = take_scores(bits, weight)
         const int64_t* first_ = integers(first, b"first")
@@ -216,20 +246,34 @@ def add_label_bins(bits, weight, first, candidates, counts):
         if scores.type == UINT32:
             if sums.type == INT64:
                 count_label_bins(
-                    <const uint32_t*> scores.bits, &scores, first_, <const uint32_t*> keys,
-                    <int64_t*> sums.data)
+                    <const uint32_t*> scores.bits, &scores, labels, first_,
+                    <const uint32_t*> keys, <int64_t*> sums.data)
             else:
                 count_label_bins(
-                    <const uint32_t*> scores.bits, &scores, first_, <const uint32_t*> keys,
-                    <double*> sums.data)
+                    <const uint32_t*> scores.bits, &scores, labels, first_,
+                    <const uint32_t*> keys, <double*> sums.data)
         elif sums.type == INT64:
             count_label_bins(
-                <const uint64_t*> scores.bits, &scores, first_, <const uint64_t*> keys,
-                <int64_t*> sums.data)
+                <const uint64_t*> scores.bits, &scores, labels, first_,
+                <const uint64_t*> keys, <int64_t*> sums.data)
         else:
             count_label_bins(
-                <const uint64_t*> scores.bits, &scores, first_, <const uint64_t*> keys,
-                <double*> sums.data)
+                <const uint64_t*> scores.bits, &scores, labels, first_,
+                <const uint64_t*> keys, <double*> sums.data)
+
+
+def add_label_bins(bits, weight, first, candidates, counts):
+    """Count the scores of each label between the label's own candidates.
+
+    As `add_bins`, with labels in place of buckets; the first candidate of a label is 0.
+    """
+    add_label_bins_of(bits, weight, NULL, first, candidates, counts)
+
+
+def add_candidate_bins(bits, labels, weight, first, candidates, counts):
+    """As `add_label_bins` for scores of some labels of each row, whose numbers are given."""
+    cdef Array found = take(labels, b"labels", INT32, 2, False)
+    add_label_bins_of(bits, weight, <const int32_t*> found.data, first, candidates, counts)
 
 
 cdef void cut(
@@ -275,6 +319,121 @@ def add_cut(scores, value, lowest, below, highest, predicted):
                 <const double*> found.data, found.shape[0], found.shape[1],
                 <const double*> value_, <double*> lowest_, <double*> below_,
                 <double*> highest_, sizes)
+
+
+cdef void cut_candidates(
+    const float_t* scores, const int32_t* labels, int64_t n_rows, int64_t n_columns,
+    const float_t* value, float_t* lowest, float_t* below, float_t* highest,
+    int64_t* predicted,
+) noexcept nogil:
+    cdef:
+        int64_t i, j, label, n
+        float_t s, infinity = <float_t> INFINITY
+    for i in range(n_rows):
+        n = 0
+        for j in range(i * n_columns, (i + 1) * n_columns):
+            s, label = scores[j], labels[j]
+            n += s >= value[label]
+            if s < value[label] and s > below[label]:
+                below[label] = s
+            if s > -infinity and s < lowest[label]:
+                lowest[label] = s
+            if s < infinity and s > highest[label]:
+                highest[label] = s
+        predicted[i] = n
+
+
+def add_candidate_cut(scores, labels, value, lowest, below, highest, predicted):
+    """As `add_cut` for scores of some labels of each row, whose numbers are given."""
+    cdef:
+        Array found = take(scores, b"scores", FLOATS, 2, False)
+        int type = found.type
+        const int32_t* labels_ = <const int32_t*> take(labels, b"labels", INT32, 2, False).data
+        const void* value_ = take(value, b"value", type, 1, False).data
+        void* lowest_ = take(lowest, b"lowest", type, 1, True).data
+        void* below_ = take(below, b"below", type, 1, True).data
+        void* highest_ = take(highest, b"highest", type, 1, True).data
+        int64_t* sizes = <int64_t*> take(predicted, b"predicted", INT64, 1, True).data
+    with nogil:
+        if type == FLOAT32:
+            cut_candidates(
+                <const float*> found.data, labels_, found.shape[0], found.shape[1],
+                <const float*> value_, <float*> lowest_, <float*> below_, <float*> highest_,
+                sizes)
+        else:
+            cut_candidates(
+                <const double*> found.data, labels_, found.shape[0], found.shape[1],
+                <const double*> value_, <double*> lowest_, <double*> below_,
+                <double*> highest_, sizes)
+
+
+cdef inline void look_at(
+    float_t s, float_t value, float_t* lowest, float_t* below, float_t* highest, int32_t* n
+) noexcept nogil:
+    cdef float_t infinity = <float_t> INFINITY
+    n[0] += s >= value
+    below[0] = s if s < value and s > below[0] else below[0]
+    lowest[0] = s if s > -infinity and s < lowest[0] else lowest[0]
+    highest[0] = s if s < infinity and s > highest[0] else highest[0]
+
+
+cdef void cut_at(
+    const float_t* scores, int64_t n_rows, int64_t n_columns, float_t value, float_t* sides,
+    int64_t* predicted,
+) noexcept nogil:
+    # In lanes of their own, which vectorise; one running minimum does not.
+    cdef:
+        int64_t i, j, lane
+        const float_t* row
+        float_t[LANES] lowest
+        float_t[LANES] below
+        float_t[LANES] highest
+        int32_t[LANES] n
+    for lane in range(LANES):
+        lowest[lane], below[lane], highest[lane] = sides[0], sides[1], sides[2]
+    for i in range(n_rows):
+        row = scores + i * n_columns
+        for lane in range(LANES):
+            n[lane] = 0
+        j = 0
+        while j + LANES <= n_columns:
+            for lane in range(LANES):
+                look_at(
+                    row[j + lane], value, lowest + lane, below + lane, highest + lane, n + lane)
+            j += LANES
+        while j < n_columns:
+            look_at(row[j], value, lowest, below, highest, n)
+            j += 1
+        predicted[i] = 0
+        for lane in range(LANES):
+            predicted[i] += n[lane]
+    for lane in range(LANES):
+        sides[0] = lowest[lane] if lowest[lane] < sides[0] else sides[0]
+        sides[1] = below[lane] if below[lane] > sides[1] else sides[1]
+        sides[2] = highest[lane] if highest[lane] > sides[2] else sides[2]
+
+
+def add_common_cut(scores, value, sides, predicted):
+    """As `add_cut` for one cut of all labels.
+
+    `value` is an array with the cut; `sides` has the lowest score, the highest one below the
+    cut and the highest one, of all labels.
+    """
+    cdef:
+        Array found = take(scores, b"scores", FLOATS, 2, False)
+        int type = found.type
+        const void* value_ = take(value, b"value", type, 1, False).data
+        void* sides_ = take(sides, b"sides", type, 1, True).data
+        int64_t* sizes = <int64_t*> take(predicted, b"predicted", INT64, 1, True).data
+    with nogil:
+        if type == FLOAT32:
+            cut_at(
+                <const float*> found.data, found.shape[0], found.shape[1],
+                (<const float*> value_)[0], <float*> sides_, sizes)
+        else:
+            cut_at(
+                <const double*> found.data, found.shape[0], found.shape[1],
+                (<const double*> value_)[0], <double*> sides_, sizes)
 
 
 cdef void insert_highest(

@@ -31,7 +31,7 @@ from skmultireduce._kernels.buffers cimport (
     take,
     take_matrix,
 )
-from skmultireduce._kernels.losses cimport Targets, is_softmax, take_targets
+from skmultireduce._kernels.losses cimport GROUP, Targets, is_softmax, take_targets
 from skmultireduce._kernels.output_layer cimport Batch, binary_rows, softmax_rows
 from skmultireduce._kernels.panels cimport Panel, Rates, take_panel
 from skmultireduce._kernels.products cimport NO_TRANS, TRANS, gemm, multiply, transpose
@@ -51,6 +51,10 @@ cdef extern from "simd_gather.h" nogil:
         double* out, const char* x, int64_t right, int size, int64_t n, double factor)
 
 cdef enum:
+    # Threads have at most so many panels of labels of so many labels at least: blocks are small
+    # enough for these (which costs nothing: 48 labels a product, or 96, take the same time).
+    _PANELS = 8
+    _PANEL = 48
     # Rows whose inner products with all rows before them are one product.
     _STRIP = 16
 
@@ -68,6 +72,18 @@ cdef struct Room:
     void* Z
     void* G
     int64_t stride
+
+
+cdef inline int64_t n_blocks_for(int64_t n_labels) noexcept nogil:
+    cdef int64_t n = n_labels // _PANEL, least = n_blocks_of(n_labels)
+    n = n if n < _PANELS else _PANELS
+    return n if n > least else least
+
+
+cdef inline int64_t label_bound(int64_t n_labels, int64_t block) noexcept nogil:
+    # Where a block of labels begins, as `share_labels` has it.
+    cdef int64_t n_blocks = n_blocks_for(n_labels), n_groups = (n_labels + GROUP - 1) // GROUP
+    return n_labels if block == n_blocks else n_groups * block // n_blocks * GROUP
 
 
 cdef inline void gather(
@@ -269,7 +285,7 @@ cdef Share take_share(
     share.batch_size, share.line_length = lines.shape[1], lines.shape[2]
     share.bounds = <int64_t*>take(bounds, b"bounds", INT64, 1, True).data
     share.thread, share.n_threads = thread, n_threads
-    share_labels(&share, n_labels)
+    share_labels(&share, n_labels, n_blocks_for(n_labels))
     if not softmax:
         share.first_label, share.last_label = panel.first_label, panel.last_label
         share.first_block = 0
@@ -396,33 +412,37 @@ def dense_epoch(
                 <const int64_t*>visits.data, visits.size, rates, batch, share, room, losses)
 
 
-def label_bounds(int64_t n_labels, bounds):
-    """Fill bounds with those of the blocks of labels, n_blocks + 1 of them."""
-    cdef Share share
-    share.bounds = <int64_t*>take(bounds, b"bounds", INT64, 1, True).data
-    share.thread, share.n_threads = 0, 1
-    share_labels(&share, n_labels)
+def label_bounds(int64_t n_labels):
+    """Bounds of the blocks of labels: a list of n_blocks + 1 numbers."""
+    return [label_bound(n_labels, block) for block in range(n_blocks_for(n_labels) + 1)]
 
 
 # ------------------------------------------------------------------------- predictions
 cdef void score(
     real* rows, const Matrix* X, int64_t size, const real* W, int64_t stride,
     const real* intercept, double weight_scale, int64_t first_row, int64_t last_row,
-    int64_t n_labels, bint own_products, real* out, int64_t n_columns,
+    int64_t first_label, int64_t last_label, bint own_products, real* out, int64_t n_labels,
 ) noexcept nogil:
-    cdef int64_t row = first_row, n, i, block, n_blocks = n_blocks_of(n_labels), first, last
+    # W, intercepts and out begin with label 0, of which the panel need not have the weights.
+    cdef int64_t row = first_row, n, i, block, first, last
     while row < last_row:
         n = block_end(row, size, last_row) - row
         for i in range(n):
             gather(rows + i * X.n_columns, X, row + i, 1.0)
-            memcpy(out + i * n_columns, intercept, n_labels * sizeof(real))
-        for block in range(n_blocks):
-            first = n_labels * block // n_blocks
-            last = n_labels * (block + 1) // n_blocks
-            multiply(
-                own_products, n, last - first, X.n_columns, <real>weight_scale, rows,
-                X.n_columns, 1, W + first, stride, <real>1, out + first, n_columns)
-        out += n * n_columns
+            memcpy(
+                out + i * n_labels + first_label, intercept + first_label,
+                (last_label - first_label) * sizeof(real))
+        # The blocks of all labels, so that panels change no bit.
+        for block in range(n_blocks_for(n_labels)):
+            first = label_bound(n_labels, block)
+            last = label_bound(n_labels, block + 1)
+            first = first if first > first_label else first_label
+            last = last if last < last_label else last_label
+            if first < last:
+                multiply(
+                    own_products, n, last - first, X.n_columns, <real>weight_scale, rows,
+                    X.n_columns, 1, W + first, stride, <real>1, out + first, n_labels)
+        out += n * n_labels
         row += n
 
 
@@ -445,13 +465,11 @@ def dense_scores(
     with nogil:
         if type == FLOAT32:
             score(
-                <float*>room.data, &X_, room.shape[0], <const float*>weights.data,
-                weights.shape[1], <const float*>offsets + first_label, weight_scale, first_row,
-                last_row, last_label - first_label, own_products,
-                <float*>scores.data + first_label, scores.shape[1])
+                <float*>room.data, &X_, room.shape[0], <const float*>weights.data - first_label,
+                weights.shape[1], <const float*>offsets, weight_scale, first_row, last_row,
+                first_label, last_label, own_products, <float*>scores.data, scores.shape[1])
         else:
             score(
-                <double*>room.data, &X_, room.shape[0], <const double*>weights.data,
-                weights.shape[1], <const double*>offsets + first_label, weight_scale,
-                first_row, last_row, last_label - first_label, own_products,
-                <double*>scores.data + first_label, scores.shape[1])
+                <double*>room.data, &X_, room.shape[0], <const double*>weights.data - first_label,
+                weights.shape[1], <const double*>offsets, weight_scale, first_row, last_row,
+                first_label, last_label, own_products, <double*>scores.data, scores.shape[1])

@@ -444,9 +444,9 @@ cdef void train(
         double decay = sample.decayed[sample.n_decayed - 1] if sampled else 0
         double s = net.scale[0]
         const int32_t* labels = NULL
-        int64_t unit = _CHUNK if net.layers.n_layers > 1 else _ROWS, k
+        int64_t unit = _CHUNK if net.layers.n_layers > 1 else _ROWS, k, n_labels
     if not sampled:
-        share_labels(&share, net.n_labels)
+        share_labels(&share, net.n_labels, n_blocks_of(net.n_labels))
         share_batch(scores, &batch, &share, n_columns)
     while batch.position < n_rows:
         batch.n = block_end(0, batch.size, n_rows - batch.position)
@@ -456,7 +456,8 @@ cdef void train(
             labels = sample.candidates + sample.start[k]
             batch.own = sample.own + batch.position
             batch.n_shared = sample.n_shared[k]
-            share_labels(&share, sample.start[k + 1] - sample.start[k])
+            n_labels = sample.start[k + 1] - sample.start[k]
+            share_labels(&share, n_labels, n_blocks_of(n_labels))
             share_batch(scores, &batch, &share, n_columns)
         share_rows(&share, batch.n, unit)
 

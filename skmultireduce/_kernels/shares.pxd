@@ -58,10 +58,12 @@ cdef inline int64_t first_block_of(
     return n_blocks * thread // n_threads
 
 
-cdef inline void share_labels(Share* share, int64_t n_labels) noexcept nogil:
+cdef inline void share_labels(
+    Share* share, int64_t n_labels, int64_t n_blocks
+) noexcept nogil:
     # Blocks of as equal a size as groups of labels allow, so that threads' shares are.
     cdef int64_t block, n_groups = (n_labels + GROUP - 1) // GROUP
-    share.n_blocks = n_blocks_of(n_labels)
+    share.n_blocks = n_blocks
     for block in range(share.n_blocks):
         share.bounds[block] = n_groups * block // share.n_blocks * GROUP
     share.bounds[share.n_blocks] = n_labels

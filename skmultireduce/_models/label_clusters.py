@@ -18,7 +18,7 @@ from .._kernels import tree as _kernel
 __all__ = ["LabelTree", "auto_branching", "clustered_tree", "tree_of_parents"]
 
 # A node of up to so many children is as good as any split of it, and as fast.
-_FLAT = 256
+_FLAT = 1024
 # Labels up to which two levels are better than three (measured, benchmarks/many_labels.py).
 _TWO_LEVELS = 50_000
 # Labels below a node of the last level, about, which its rows can tell apart.

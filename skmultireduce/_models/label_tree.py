@@ -14,7 +14,7 @@ import numpy as np
 from .._data.label_sets import LabelSets
 from .._data.rows import Rows
 from .._kernels import tree as _kernel
-from .._kernels.linear import LOSS_CODES
+from .._reductions.table import LOSSES
 from .label_clusters import LabelTree
 
 __all__ = ["Chunks", "LabelTreeModel", "NodeOptions"]
@@ -257,7 +257,7 @@ class LabelTreeModel:
         tree = self.tree
         first, last = int(tree.levels[level]), int(tree.levels[level + 1])
         child_of = self.nodes_of_labels(level + 1)
-        softmax = options.loss == "softmax"
+        softmax = LOSSES[options.loss].softmax
         targets = _level_targets(
             tree, first, last, label_sets, label_weight, child_of, negatives, softmax
         )
@@ -348,7 +348,7 @@ class _Trainer:
         )
         self.old = old.astype(np.float32).as_arguments()[:6]
         self.rates = (
-            LOSS_CODES[options.loss],
+            LOSSES[options.loss].code,
             options.seed,
             options.first_epoch,
             options.steps,

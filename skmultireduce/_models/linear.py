@@ -1,22 +1,26 @@
-"""Linear models: one matrix of weights, trained by stochastic gradient descent row by row."""
+"""Linear models: one matrix of weights, trained by stochastic gradient descent."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._data.rows import Rows
+from .._data.rows import WIDE, Rows
 from .._kernels import linear as _kernel
-from .._reductions.targets import SMOOTHNESS, Targets
+from .._kernels.dense import label_bounds
+from .._reductions.table import LOSSES
+from .._reductions.targets import Targets
+from .dense import BlockWork, block_scores, takes_blocks
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
 from .penalty import automatic_c
-from .threads import Threads
+from .threads import Threads, one_blas_thread
 
 __all__ = ["LinearArrays", "LinearModel", "LinearOptions", "LinearRates"]
 
@@ -88,6 +92,14 @@ class LinearRates:
     alpha: float
     eta0: float
     square: float
+    intercept_square: float
+
+
+def _panel_bounds(n_labels: int, n_panels: int) -> list[int]:
+    """Bounds of so many panels of about equal size, or fewer: of whole blocks of labels."""
+    ends = label_bounds(n_labels)
+    chosen = np.linspace(0, len(ends) - 1, min(n_panels, len(ends) - 1) + 1).astype(int)
+    return [ends[k] for k in chosen]
 
 
 @dataclass
@@ -100,6 +112,8 @@ class _Work:
     threads: Threads
     # Factors of each panel; the same once all have ended an epoch.
     decays: list[np.ndarray]
+    # None: rows come one by one.
+    blocks: BlockWork | None
 
 
 class LinearModel(Model):
@@ -143,13 +157,16 @@ class LinearModel(Model):
         super().__init__(n_features, n_labels, options)
         if bounds is None:
             n_panels = 1
-            if options.loss != "softmax":
+            if not LOSSES[options.loss].softmax:
                 n_panels = max(1, min(n_threads, n_labels // _LABELS_A_THREAD))
-            group = _kernel.LABEL_GROUP
-            groups = np.linspace(0, -(-n_labels // group), n_panels + 1).astype(int)
-            bounds = np.minimum(groups * group, n_labels).tolist()
+            bounds = _panel_bounds(n_labels, n_panels)
         self._lay_out(bounds)
         self.arrays = arrays or self._zeros()
+
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        matrices = {"features x labels": (self.n_features, self.n_labels)}
+        return naming_memory(matrices, self.dtype, _LESS_MEMORY)
 
     def _lay_out(self, bounds: list[int]) -> None:
         """Take these bounds of the panels, and the widths that follow."""
@@ -157,8 +174,7 @@ class LinearModel(Model):
         self.widths = [padded(n, self.dtype) for n in np.diff(bounds).tolist()]
 
     def _zeros(self) -> LinearArrays:
-        parts = {"features x labels": (self.n_features, self.n_labels)}
-        with naming_memory(parts, self.dtype, _LESS_MEMORY):
+        with self.naming_memory():
             return LinearArrays(
                 aligned_zeros((self.n_features * self.stride,), self.dtype),
                 aligned_zeros((self.stride,), self.dtype),
@@ -198,7 +214,7 @@ class LinearModel(Model):
         be in several panels, and are laid out in one.
         """
         super().use(options)
-        if options.loss != "softmax" or len(self.widths) == 1:
+        if not LOSSES[options.loss].softmax or len(self.widths) == 1:
             return
         panels, intercepts, decay = list(self.panels()), self.intercepts, self.arrays.decay
         self._lay_out([0, self.n_labels])
@@ -250,6 +266,8 @@ class LinearModel(Model):
             "n_rows": rows.shape[0],
             "n_used": int(np.count_nonzero(used)),
             "share": float(share[measured].sum()),
+            "square": float((norms[used] * share[used]).sum()),
+            "used_share": float(share[used].sum()),
             "log_square": float((np.log(norms[measured]) * share[measured]).sum()),
             "total": float(total[used].sum()),
             "sample_weight": targets.sample_weight_sum,
@@ -264,16 +282,19 @@ class LinearModel(Model):
         loss, eta0 = self.options.loss, self.options.eta0
         # The geometric mean: neither one row nor heavy tails carry it away.
         square = float(np.exp(sums["log_square"] / sums["share"])) if sums["share"] else 1.0
-        if not np.isfinite(square):
+        # With a given step the intercept's is relative to the mean, as it always was.
+        mean = sums["square"] / sums["used_share"] or 1.0
+        if not np.isfinite(square) or not np.isfinite(mean):
             raise ValueError(
                 "The squared norms of X's rows overflow. Scale X, for example with "
                 "sklearn.preprocessing.MaxAbsScaler or Normalizer."
             )
-        curvature = SMOOTHNESS[loss] * square * (sums["total"] / sums["n_used"])
+        curvature = LOSSES[loss].smoothness * square * (sums["total"] / sums["n_used"])
         self.rates = LinearRates(
             alpha=self._penalty(sums, square),
             eta0=float(eta0) if eta0 != "auto" else 1 / curvature,
             square=square,
+            intercept_square=square if eta0 == "auto" else mean,
         )
 
     def renew_penalty(self, sums: dict[str, Any]) -> None:
@@ -291,25 +312,35 @@ class LinearModel(Model):
             n_features=n_features,
             share=sums["n_values"] / max(1, sums["n_rows"] * n_features),
         )
-        size = sums["total"] / sums["n_used"] if loss == "softmax" else 1.0
+        size = sums["total"] / sums["n_used"] if LOSSES[loss].softmax else 1.0
         return self.options.alpha_scale * square * size / (c * sums["sample_weight"])
 
     @property
     def _intercept_rate(self) -> float:
         if not self.options.fit_intercept:
             return 0.0
-        return _INTERCEPT_SQUARE * self.rates.square
+        return _INTERCEPT_SQUARE * self.rates.intercept_square
 
     def workspace(self, rows: Rows, targets: Targets, n_threads: int) -> _Work:
         """Longest steps of the rows, buffers of the kernel, and threads."""
         curvature = targets.total_weight() * (rows.squared_norms + self._intercept_rate)
-        curvature *= SMOOTHNESS[targets.loss]
+        curvature *= targets.loss.smoothness
         max_step = np.full(rows.shape[0], np.finfo(self.dtype).max, dtype=self.dtype)
         np.divide(
             _LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind"
         )
+        blocks = None
+        if takes_blocks(rows):
+            blocks = BlockWork(
+                self.n_features,
+                self.n_labels,
+                softmax=targets.softmax,
+                n_threads=n_threads,
+                n_panels=len(self.widths),
+                dtype=self.dtype,
+            )
         buffers = []
-        for _ in self.widths:
+        for _ in self.widths if blocks is None else ():
             # Scores, products of the losses' factors, sums of the losses, spare.
             buffer = aligned_zeros((4, self.stride), self.dtype)
             buffer[1] = 1
@@ -318,8 +349,13 @@ class LinearModel(Model):
             max_step=max_step,
             buffers=buffers,
             n_groups=-(-self.n_labels // _kernel.LABEL_GROUP),
-            threads=Threads(min(n_threads, len(self.widths))),
+            threads=(
+                Threads(min(n_threads, len(self.widths)))
+                if blocks is None
+                else Threads(blocks.n_threads, one_blas_thread)
+            ),
             decays=[],
+            blocks=blocks,
         )
 
     def epoch(
@@ -333,8 +369,24 @@ class LinearModel(Model):
             work.decays = [self.arrays.decay.copy() for _ in panels]
         decays = work.decays
 
+        if work.blocks is not None and work.blocks.softmax:
+            return self._softmax_epoch(work, rows, targets, visit)
+
         def run(number: int) -> None:
             first, last, panel = panels[number]
+            if work.blocks is not None:
+                work.blocks.train(
+                    number,
+                    panels[number],
+                    (self.arrays.intercepts, decays[number]),
+                    rows,
+                    targets,
+                    visit,
+                    work.max_step,
+                    (self.rates.alpha, self._intercept_rate),
+                    losses[number],
+                )
+                return
             _kernel.sgd_epoch(
                 panel,
                 self.arrays.intercepts,
@@ -348,7 +400,7 @@ class LinearModel(Model):
                 targets.label_weight,
                 targets.row_weight,
                 work.max_step,
-                _kernel.LOSS_CODES[targets.loss],
+                targets.loss.code,
                 targets.soft_target,
                 # The middle of each row's interval.
                 visit.eta[0] - visit.eta_change / 2,
@@ -371,9 +423,49 @@ class LinearModel(Model):
 
         return total_loss
 
+    def _softmax_epoch(
+        self, work: _Work, rows: Rows, targets: Targets, visit: Visit
+    ) -> Callable[[], float]:
+        """Train one epoch by blocks of rows; threads meet at each of them."""
+        (panel,) = self.panels()
+        loss = np.zeros(work.n_groups)
+        # Losses of several threads are of labels of their own.
+        work.blocks.begin()
+        work.threads.together(
+            lambda thread: work.blocks.train(
+                thread,
+                panel,
+                (self.arrays.intercepts, self.arrays.decay),
+                rows,
+                targets,
+                visit,
+                work.max_step,
+                (self.rates.alpha, self._intercept_rate),
+                loss,
+            )
+        )
+        total = float(loss.sum())
+        return lambda: total
+
     # ---------------------------------------------------------------- predictions
+    def scoring(self) -> AbstractContextManager:
+        """Context that calls of `scores` are made in."""
+        return one_blas_thread() if self.n_features >= WIDE else nullcontext()
+
     def scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
         """Scores of the rows first:last into out."""
+        if takes_blocks(rows):
+            for panel in self.panels():
+                block_scores(
+                    panel,
+                    self.arrays.intercepts,
+                    float(self.arrays.decay[0]),
+                    rows,
+                    first,
+                    last,
+                    out,
+                )
+            return
         for first_label, last_label, panel in self.panels():
             _kernel.linear_scores(
                 panel,

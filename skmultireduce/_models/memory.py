@@ -34,12 +34,12 @@ def padded(n: int, dtype: Any) -> int:
 
 
 @contextmanager
-def naming_memory(parts: dict[str, tuple[int, int]], dtype: Any, advice: str) -> Iterator[None]:
-    """Let a MemoryError say which arrays a model has, how large they are, and what is smaller.
+def naming_memory(matrices: dict[str, tuple[int, int]], dtype: Any, advice: str) -> Iterator[None]:
+    """Let a MemoryError say how large a model is, and what is smaller.
 
     Parameters
     ----------
-    parts : dict
+    matrices : dict
         From what a matrix has as rows and columns to these two numbers.
     dtype : dtype
         Of its values.
@@ -49,18 +49,13 @@ def naming_memory(parts: dict[str, tuple[int, int]], dtype: Any, advice: str) ->
     try:
         yield
     except MemoryError as error:
-        if isinstance(error, _ModelMemoryError):
-            raise
+        dtype = np.dtype(dtype)
         sizes = " and ".join(
-            f"{rows:,} x {columns:,} weights ({names}; "
-            f"{rows * columns * np.dtype(dtype).itemsize / 2**30:.3g} GiB of {np.dtype(dtype)})"
-            for names, (rows, columns) in parts.items()
+            f"{rows:,} x {columns:,} weights ({names}: "
+            f"{rows * columns * dtype.itemsize / 2**30:.3g} GiB of {dtype})"
+            for names, (rows, columns) in matrices.items()
         )
-        raise _ModelMemoryError(
-            f"Memory does not suffice for a model of {sizes}, and for what training adds: "
-            f"average=True and early_stopping=True keep copies. {advice}"
+        raise MemoryError(
+            f"Memory does not suffice to train a model of {sizes}; average=True and "
+            f"early_stopping=True keep copies of them. {advice}"
         ) from error
-
-
-class _ModelMemoryError(MemoryError):
-    """One that says all this already."""

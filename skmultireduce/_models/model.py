@@ -111,6 +111,10 @@ class Model(ABC):
         """Go on with other options, of the same dtype."""
         self.options = options
 
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        return nullcontext()
+
     # ----------------------------------------------------------------- parameters
     def copy(self) -> Self:
         """A model that shares no array with this one."""

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from .._data.rows import Rows
 from .._kernels import linear as _linear_kernel
 from .._kernels import mlp as _kernel
 from .._reductions.candidates import LabelSampler, find_candidates, inclusion_probabilities
-from .._reductions.targets import SMOOTHNESS, Targets
+from .._reductions.table import LOSSES
+from .._reductions.targets import Targets
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
-from .threads import Threads
+from .threads import Threads, one_blas_thread
 
 __all__ = [
     "ACTIVATIONS",
@@ -71,18 +70,6 @@ _LESS_MEMORY = (
     "Use a smaller embedding_dim (or last of hidden_layer_sizes), fewer features "
     "(HashingVectorizer(n_features=...), min_df of a vectorizer) or labels, or dtype='float32'."
 )
-
-
-@cache
-def _threadpools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Products are small, and threads are this package's own."""
-    with _threadpools().limit(limits=1, user_api="blas"):
-        yield
 
 
 @dataclass(frozen=True)
@@ -215,12 +202,16 @@ class EmbeddingNetwork(Model):
         self.widths = widths
         # Whether the embeddings keep the size that they were given.
         self.sized = given is not None
-        parts = {
-            "features x embedding_dim": (n_features, widths[0]),
-            "labels x units": (n_labels, widths[-1]),
-        }
-        with naming_memory(parts, self.dtype, _LESS_MEMORY):
+        with self.naming_memory():
             self.arrays = self._first_values(_generator(seed, 0, 1), given)
+
+    def naming_memory(self) -> AbstractContextManager:
+        """Context in which a MemoryError says how large the model is, and what is smaller."""
+        matrices = {
+            "features x embedding_dim": (self.n_features, self.widths[0]),
+            "labels x units": (self.n_labels, self.widths[-1]),
+        }
+        return naming_memory(matrices, self.dtype, _LESS_MEMORY)
 
     def _first_values(self, rng: np.random.Generator, given: np.ndarray | None) -> NetworkArrays:
         dim = self.widths[0]
@@ -306,12 +297,7 @@ class EmbeddingNetwork(Model):
         """Factor of each row: 1 over its sum of absolute values for the mean, else none."""
         if self.options.pooling == "sum":
             return np.empty(0, dtype=self.dtype)
-        if rows.dense:
-            data = rows.data.reshape(rows.shape)[first:last].reshape(-1)
-            part = Rows(data, rows.indices, rows.indptr, (last - first, rows.shape[1]))
-        else:
-            part = Rows(rows.data, rows.indices, rows.indptr[first : last + 1], (last - first, 0))
-        sums = part.absolute_sums()
+        sums = rows.part(first, last).absolute_sums()
         return (1 / np.where(sums > 0, sums, 1)).astype(self.dtype)
 
     def sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
@@ -373,7 +359,7 @@ class EmbeddingNetwork(Model):
         else:
             square, vector_square = self.rates.mean_square, self.rates.vector_square
         if options.eta0 == "auto":
-            curvature = SMOOTHNESS[options.loss] * (sums["total"] / sums["n_used"])
+            curvature = LOSSES[options.loss].smoothness * (sums["total"] / sums["n_used"])
             eta0 = _AUTO_STEP[options.loss] / curvature
             if len(self.widths) > 1:
                 eta0 *= _HIDDEN_STEP
@@ -416,7 +402,7 @@ class EmbeddingNetwork(Model):
         n_threads = min(n_threads, n_blocks) if _kernel.HAS_THREADS else 1
         return _Work(
             row_factor=self._row_factors(rows, 0, rows.shape[0]),
-            curvature=(SMOOTHNESS[targets.loss] * targets.total_weight()).astype(self.dtype),
+            curvature=(targets.loss.smoothness * targets.total_weight()).astype(self.dtype),
             loss=np.zeros(-(-self.n_labels // _kernel.LABEL_GROUP)),
             threads=Threads(n_threads),
             n_columns=n_columns,
@@ -506,7 +492,7 @@ class EmbeddingNetwork(Model):
         self, work: _Work, rows: Rows, targets: Targets, visit: Visit
     ) -> Callable[[], float]:
         """Train one epoch, or a part of it; there is nothing to wait for."""
-        with _one_blas_thread():
+        with one_blas_thread():
             loss = self._epoch(work, rows, targets, visit)
         return lambda: loss
 
@@ -544,7 +530,7 @@ class EmbeddingNetwork(Model):
                         targets.label_sets.indices,
                         targets.label_weight,
                         targets.row_weight,
-                        _linear_kernel.LOSS_CODES[targets.loss],
+                        targets.loss.code,
                         targets.soft_target,
                     ),
                     work.curvature,
@@ -588,7 +574,7 @@ class EmbeddingNetwork(Model):
     # ---------------------------------------------------------------- predictions
     def scoring(self) -> AbstractContextManager:
         """Context that calls of `scores` are made in."""
-        return _one_blas_thread()
+        return one_blas_thread()
 
     def scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
         """Scores of the rows first:last into out."""

@@ -24,9 +24,9 @@ class _Rule:
 
 
 _RULES = {
-    "softmax": _Rule(18.0, 2.0, 250.0, 15.0),
-    "sigmoid": _Rule(7.0, 1.0, 100.0, 8.0),
-    "squared_hinge": _Rule(0.3, 0.06, 4.0, 0.7),
+    "softmax": _Rule(18.0, 2.0, 250.0, 10.0),
+    "sigmoid": _Rule(7.0, 1.0, 100.0, 6.5),
+    "squared_hinge": _Rule(0.3, 0.06, 4.0, 0.5),
 }
 
 

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from threading import Condition
 from types import TracebackType
 
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["Threads", "usable_threads"]
+__all__ = ["Threads", "one_blas_thread", "usable_cores", "usable_threads"]
+
+
+@cache
+def _threadpools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Context in which BLAS has one thread: products are small, threads are our own."""
+    return _threadpools().limit(limits=1, user_api="blas")
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use: by its affinity, its container, the machine."""
+    return cpu_count()
 
 
 def usable_threads(n_jobs: int | None) -> int:
     """Number of threads that a training or predictions may use.
 
-    One inside of another Parallel (a grid search, folds), where the cores are taken already.
+    One inside of another Parallel (a grid search, folds), where the cores are taken already;
+    at most one for each usable core: threads that wait for one that has no core take as long
+    as that one has to wait.
     """
     backend, _ = get_active_backend()
-    return 1 if backend.nesting_level else effective_n_jobs(n_jobs)
+    return 1 if backend.nesting_level else min(effective_n_jobs(n_jobs), usable_cores())
 
 
 class Threads:
@@ -29,14 +49,22 @@ class Threads:
     ----------
     n_threads : int
         In [1, inf). 1: work is done by the caller.
+    context : callable, default=None
+        Gives a context that the whole training is in.
     """
 
-    def __init__(self, n_threads: int) -> None:
+    def __init__(
+        self, n_threads: int, context: Callable[[], AbstractContextManager] | None = None
+    ) -> None:
         self.n_threads = n_threads
+        self._context = context or nullcontext
+        self._entered: AbstractContextManager | None = None
         # Of one thread each: whatever one is given, it does in the order in which it came.
         self._pools = [ThreadPoolExecutor(1) for _ in range(n_threads if n_threads > 1 else 0)]
 
     def __enter__(self) -> Threads:
+        self._entered = self._context()
+        self._entered.__enter__()
         return self
 
     def __exit__(
@@ -46,6 +74,7 @@ class Threads:
         traceback: TracebackType | None,
     ) -> None:
         self._end()
+        self._entered.__exit__(kind, error, traceback)
 
     def _end(self) -> None:
         # Also when interrupted: what a thread still computes would go into arrays that

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from .._data.label_sets import LabelSets
 
-__all__ = ["ClassTable", "SizeClasses"]
+__all__ = ["ClassTable", "SizeClasses", "with_table"]
 
 # Merging large sizes moves the marginals of a row by 2 % of the mean size on average, at
 # most (6.8); by 4.7 that costs at most 4 % of micro Jaccard, in practice far less.
@@ -191,3 +191,20 @@ def _indicator(groups: np.ndarray, n_groups: int) -> sp.csc_array:
     return sp.csc_array(
         (np.ones(len(members)), (members, groups[members])), shape=(len(groups), n_groups)
     )
+
+
+def with_table(state: dict[str, Any]) -> dict[str, Any]:
+    """State of an estimator of form 1, whose table was five attributes."""
+    if "_codes" in state:
+        sizes = state.pop("_size_classes", None)
+        if sizes is not None:
+            sizes = replace(sizes, largest=state.pop("_size_limit"))
+        del state["_column_labels"], state["_column_sizes"]
+        state["_table"] = ClassTable(
+            state["n_labels_"],
+            state["unlabeled"] == "none",
+            state["size_model"] == "joint",
+            sizes,
+            state.pop("_codes"),
+        )
+    return state

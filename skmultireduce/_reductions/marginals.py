@@ -13,8 +13,13 @@ __all__ = [
     "joint",
     "joint_as_independent",
     "joint_marginals",
+    "open_unit_interval",
     "scores_of_labels",
 ]
+
+# A constant label column, or any probability that a classifier gives as 0 or 1, is moved
+# by less than the precision of the type, so that logits stay finite.
+_SMALLEST = 1e-30
 
 
 def joint(
@@ -134,3 +139,9 @@ def best_sets(
         delta, sizes, empty, beta=beta, max_labels=1 if single else None
     )
     return np.diff(indptr), indices
+
+
+def open_unit_interval(proba: np.ndarray) -> np.ndarray:
+    """Clip in place to (0, 1) without the ends."""
+    top = 1 - np.finfo(proba.dtype).epsneg
+    return np.clip(proba, _SMALLEST, top, out=proba)

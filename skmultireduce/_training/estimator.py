@@ -28,41 +28,47 @@ from .._data.feature_scaling import (
     find_scaling,
     warn_of_heavy_columns,
 )
-from .._data.label_sets import LabelSets, Target, read_labels
+from .._data.label_names import NamedLabels, with_names
+from .._data.label_sets import LabelSets
 from .._data.naming import naming
 from .._data.notices import warn
-from .._data.rows import Rows, read_X
+from .._data.rows import Rows
 from .._data.stratify import stratified_holdout
 from .._data.weights import read_class_weight, read_sample_weight
 from .._models.model import Model
 from .._models.threads import usable_threads
-from .._reductions.table import BY_NAME, ONE_VS_REST, REDUCTIONS, loss_of
+from .._reductions.table import BY_NAME, LOSS_OPTIONS, REDUCTIONS, Loss, Reduction, loss_of
 from .._reductions.targets import Targets
 from .._sklearn import CallbackSupportMixin, Interval, StrOptions, _fit_context
 from .._state import VersionedState
 from .arrivals import Arrivals
 from .form_1 import training_of
+from .inputs import SGDInputs
 from .loop import InMemory, Source, Watch, run_epochs
-from .predictions import all_scores, kept_inside, nearest_simplex, positives, top_labels
+from .outputs import SGDPredictions
+from .predictions import (
+    all_scores,
+    top_labels,
+)
 from .schedule import LEARNING_RATES, Plan
 from .stream import Block, BlockSource, Stream, first_pass
 from .training import Position, Training
 
 
-def _check_as_many_rows(rows: Rows, label_sets: LabelSets, names: str) -> None:
-    if rows.shape[0] != label_sets.n_rows:
-        raise ValueError(
-            "Found input variables with inconsistent numbers of samples: "
-            f"{[rows.shape[0], label_sets.n_rows]} in {names}."
-        )
-
-
-class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseSGDMultiLabel(
+    VersionedState,
+    SGDInputs,
+    SGDPredictions,
+    NamedLabels,
+    CallbackSupportMixin,
+    ClassifierMixin,
+    BaseEstimator,
+):
     """Doors of the SGD estimators to training and predictions; not for direct use."""
 
     _parameter_constraints: dict = {
         "reduction": [StrOptions(set(REDUCTIONS))],
-        "loss": [StrOptions({"log_loss", "squared_hinge"})],
+        "loss": [StrOptions(set(LOSS_OPTIONS))],
         "alpha": [Interval(numbers.Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="left"), None],
@@ -132,13 +138,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         """Of `partial_fit`."""
         if self.learning_rate != "auto" or self.average:
             return self._plan()
-        # Half a step for the squared hinge, whose curvature does not fall where a row is
-        # right: after one pass in batches of 1,000 it has .95 to .99 of the Jaccard index of
-        # fit, .90 to .97 with a whole one (bibtex, tmc2007, cooking).
-        halved = self.eta0 == "auto" and self._kernel_loss == "squared_hinge"
-        return self._plan(
-            learning_rate="constant", follows=True, step_factor=0.5 if halved else 1.0
-        )
+        factor = self._loss.partial_step if self.eta0 == "auto" else 1.0
+        return self._plan(learning_rate="constant", follows=True, step_factor=factor)
 
     # Whether an intercept can take up what is subtracted from features.
     _has_intercept = True
@@ -147,23 +148,22 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         """Whether nothing is given that is in the units of X."""
         return False
 
-    def _scaled(self, rows: Rows) -> Rows:
-        """Rows on the scale that the model has learned them on."""
-        scaling = self._training and self._training.scaling
-        return rows if scaling is None else scaling.apply(rows)
+    @property
+    def _form(self) -> Reduction:
+        return BY_NAME[self.reduction]
 
     @property
-    def _kernel_loss(self) -> str:
-        return loss_of(self.reduction, self.loss).name
+    def _loss(self) -> Loss:
+        return loss_of(self.reduction, self.loss)
 
     @property
     def _link(self) -> str:
-        return loss_of(self.reduction, self.loss).link
+        return self._loss.link
 
     @property
     def _cut_scores(self) -> bool:
         """Whether a cutoff is better on `decision_function` than on `predict_proba`."""
-        return loss_of(self.reduction, self.loss).clips
+        return self._loss.clips
 
     def _n_threads(self) -> int:
         return usable_threads(self.n_jobs)
@@ -266,7 +266,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
             As in `fit`, with the same columns in each call; labels may be without rows.
         classes : array-like of shape (n_classes,), default=None
             All classes, in the first call with 1-D y. For multi-label y the columns say
-            it; if given, there must be one for each.
+            it; if given, there must be one for each, or the classes 0 and 1 for each, as in
+            `classes_` and in scikit-learn's multi-output classifiers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, relative to those of all calls; 1 where there are none.
 
@@ -333,8 +334,10 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         **Resumption.** With ``warm_start=True``, a run that a callback stopped, or that an
         error of the reader or Ctrl-C ended, goes on after the last complete block, and
         ends with the same bits. So does a pickle that a callback wrote at the end of a
-        block or an epoch. Blocks must be the same again, and so must the parameters that
-        are read when a run begins: reduction, loss, weights of labels, rates and patience.
+        block or an epoch. Blocks must be the same again: names of the labels, number of rows
+        and a checksum of each are kept, and a run does not train on one that differs. So must
+        the parameters that are read when a run begins: reduction, loss, weights of labels,
+        rates and patience.
 
         Parameters
         ----------
@@ -358,11 +361,11 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         Raises
         ------
         ValueError
-            If `blocks` can be read just once, has no block, or gives other rows in a later
-            pass; with the number of the block, if its X or y are not as in `fit`, or have
-            other features or labels than the first block; if ``early_stopping=True``
-            without `X_val` and `y_val`; if a parameter has changed that an unfinished run
-            has read.
+            If `blocks` can be read just once, has no block, or gives other rows, labels or
+            values in a later pass; with the number of the block, if its X or y are not as in
+            `fit`, or have other features or labels than the first block; if
+            ``early_stopping=True`` without `X_val` and `y_val`; if a parameter has changed that
+            an unfinished run has read.
 
         See Also
         --------
@@ -399,6 +402,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         if self._training.position is None:
             self._go_on()
             sums = self._first_pass(stream)
+            if self._target.names is None and hasattr(blocks, "target_names"):
+                self._target = with_names(self._target, blocks.target_names)
             if self._set_scaling(sums):
                 sums = self._first_pass(stream)
             self._set_rates(sums)
@@ -411,105 +416,6 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         if self._train(source, self._watch(validation)):
             self._warn_unsettled()
         return self
-
-    # ------------------------------------------------------------- what comes in
-    def _read(self, X: Any, y: Any, *, reset: bool, classes: Any = None) -> tuple[Rows, LabelSets]:
-        self._check_parameters()
-        if not reset:
-            self._training.model.check_trains()
-        target = None if reset else self._target
-        # y first: without it, the message should name y.
-        label_sets, target = read_labels(
-            y,
-            target=target,
-            classes=classes,
-            allow_weights=self.reduction not in ONE_VS_REST,
-        )
-        if classes is not None and len(np.unique(np.asarray(classes))) != target.n_labels:
-            raise ValueError(
-                f"classes has {len(np.unique(np.asarray(classes)))} entries, but y has "
-                f"{target.n_labels} labels."
-            )
-        if self.label_sampling == "cycle" and label_sets.values is not None:
-            raise ValueError(
-                "label_sampling='cycle' shows every label equally often, which label weights "
-                "in y contradict. Use label_sampling='random', or a y of 0 and 1."
-            )
-        rows = read_X(self, X, dtype=self.dtype, reset=True) if reset else self._read_rows(X)
-        _check_as_many_rows(rows, label_sets, "X and y")
-        if reset:
-            self._target: Target = target
-            self.classes_ = target.classes
-        return rows, label_sets
-
-    def _read_rows(self, X: Any) -> Rows:
-        """Rows for the model that there is."""
-        self._check_dtype()
-        return self._scaled(read_X(self, X, dtype=self.dtype, reset=False))
-
-    def _read_block(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Block:
-        """A block of a stream; the first one of a new model fixes what all have."""
-        rows, label_sets = self._read(X, y, reset=self._training is None, classes=classes)
-        sample_weight = read_sample_weight(sample_weight, X, allow_all_zero=True)
-        return Block(X, y, rows, label_sets, sample_weight)
-
-    def _check_dtype(self) -> None:
-        dtype = self._training.model.dtype
-        if dtype != self.dtype:
-            raise ValueError(
-                f"The model was fitted with dtype={str(dtype)!r}, and dtype is {self.dtype!r} "
-                "now. Set it back, or fit a new model with warm_start=False."
-            )
-
-    def _check_validation(self, X_val: Any, y_val: Any) -> None:
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; pass both or none of them.")
-        if X_val is not None and not self.early_stopping:
-            raise ValueError("X_val and y_val are for early stopping; set early_stopping=True.")
-
-    def _read_validation(self, X_val: Any, y_val: Any) -> tuple:
-        rows = self._scaled(read_X(self, X_val, dtype=self.dtype, reset=False, input_name="X_val"))
-        label_sets, _ = read_labels(
-            y_val,
-            target=self._target,
-            allow_weights=self.reduction not in ONE_VS_REST,
-            input_name="y_val",
-        )
-        _check_as_many_rows(rows, label_sets, "X_val and y_val")
-        return rows, label_sets, X_val, y_val
-
-    def _check_parameters(self) -> None:
-        if self.loss == "squared_hinge" and self.reduction not in ONE_VS_REST:
-            raise ValueError(
-                f"loss='squared_hinge' is for the one-vs-rest reductions; reduction="
-                f"{self.reduction!r} is a softmax one. Use loss='log_loss' or "
-                "reduction='one_vs_rest'."
-            )
-        if self.label_sampling == "cycle" and self.reduction != "pick_one":
-            raise ValueError(
-                f"label_sampling='cycle' is for reduction='pick_one'; {self.reduction!r} uses "
-                "all labels in each epoch. Leave label_sampling='random'."
-            )
-        if self.scoring is not None and not self.early_stopping:
-            raise ValueError(
-                "scoring is the metric of early stopping; set early_stopping=True, or leave "
-                "scoring=None."
-            )
-
-    def _check_goes_on(self, names: tuple[str, ...] = ()) -> None:
-        """Raise a ValueError if a parameter has changed that the begin of the training fixed.
-
-        One of `_READ_ONCE`, or of those in `names`.
-        """
-        for name in (*self._READ_ONCE, *names):
-            now = getattr(self, name)
-            begun = self._training.begun_with.get(name, now)
-            if not np.array_equal(now, begun):
-                raise ValueError(
-                    f"{name}={now!r} is another value than {begun!r}, with which the training "
-                    "began that this call goes on with. Set it back; or let fit (with "
-                    "warm_start=True: from the present weights) begin another training."
-                )
 
     # -------------------------------------------------------- the state of a run
     def _draw_seed(self) -> int:
@@ -567,6 +473,19 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         bare = cls(**{name: state[name] for name in cls._get_param_names()})
         return training_of(state, bare._options(), bare._plan())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        training = self._training
+        if training is None or not training.has_learned:
+            return
+        try:
+            training.check(self.n_features_in_, self._target.n_labels)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The state of this {type(self).__name__} is damaged: {error}. Nothing can be "
+                "computed with it; load an intact copy, or fit the estimator again."
+            ) from error
+
     # ------------------------------------------------------------------- targets
     def _build_targets(
         self,
@@ -615,32 +534,10 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         position, sums, n_filled = first_pass(
             stream, self._sums, self._block_targets, read_weights
         )
-        softmax = BY_NAME[self.reduction].softmax
+        softmax = self._form.softmax
         self._count_unlabeled(position.n_rows, n_filled if softmax else position.n_rows)
         training.position, training.progress = position, None
         return sums
-
-    def _count_unlabeled(self, n_rows: int, n_targets: int) -> None:
-        self.n_unlabeled_ = n_rows - n_targets
-        if n_targets == 0:
-            raise ValueError(
-                f"No row of y has a label; reduction={self.reduction!r} learns from labels "
-                "only. Check y, or use reduction='one_vs_rest'."
-            )
-        if self.n_unlabeled_:
-            warn(
-                "unlabeled",
-                f"{self.n_unlabeled_} of {n_rows} rows have no label and are left out: "
-                f"reduction={self.reduction!r} has no target for them. "
-                "reduction='one_vs_rest' uses them.",
-            )
-
-    def _check_used(self, n_used: float) -> None:
-        if n_used == 0:
-            raise ValueError(
-                "No row has both a label and a positive weight; check sample_weight, "
-                "class_weight and y."
-            )
 
     def _sums(self, rows: Rows, targets: Targets, first_row: int = 0) -> dict[str, Any]:
         """Sums over rows that the rates, and the scale of the features, depend on."""
@@ -669,6 +566,9 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
     def _follow(self, rows: Rows, targets: Targets, first: bool) -> None:
         """Let the penalty, and a mean, follow the rows of a stream of batches."""
         training = self._training
+        if training.n_averaged:
+            # Of epochs, by an earlier `average`.
+            training.drop_mean()
         if not first:
             training.begin_following()
         arrivals = training.arrivals
@@ -706,7 +606,8 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         objective = self.early_stopping, self.reduction, self.loss
         try:
             self._training.begin_run(objective, self.n_iter_no_change, self.early_stopping)
-            return run_epochs(self._training, source, watch)
+            with self._training.model.naming_memory():
+                return run_epochs(self._training, source, watch)
         except BaseException:
             # An epoch that was interrupted leaves weights that fit to no counter.
             if not source.resumes:
@@ -749,99 +650,6 @@ class BaseSGDMultiLabel(VersionedState, CallbackSupportMixin, ClassifierMixin, B
         link = None if self._cut_scores else self._link
         scores = all_scores(model, rows, link=link, n_threads=n_threads)
         return float(best_jaccard(label_sets, scores)[1])
-
-    # -------------------------------------------------------------- predictions
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Scores of the labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_labels)
-            For the softmax reductions up to a number for each row. For 1-D y with two
-            classes, of shape (n_samples,): the second class's score less the first's.
-        """
-        check_is_fitted(self)
-        rows = self._read_rows(X)
-        scores = all_scores(self._training.fitted, rows, n_threads=self._n_threads())
-        if self._target.kind == "multiclass" and scores.shape[1] == 2:
-            return scores[:, 1] - scores[:, 0]
-        return scores
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the labels, strictly between 0 and 1.
-
-        Softmax reductions: each row sums to 1; the probability that a label is the one
-        picked (theory 2.1), not that a row has it. One-vs-rest: for each label on its own.
-
-        With ``loss="squared_hinge"`` it is (1 + score) / 2, what that loss learns the
-        probability by in the limit (theory 4.13), clipped. Many scores of rare labels are
-        below -1, and then told apart by `decision_function` alone; cutoffs are taken on
-        that.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_labels)
-            For 1-D y rows sum to 1 in any case.
-        """
-        check_is_fitted(self)
-        rows = self._read_rows(X)
-        model, n_threads = self._training.fitted, self._n_threads()
-        if self._target.kind == "multiclass" and self._cut_scores:
-            scores = all_scores(model, rows, n_threads=n_threads)
-            return kept_inside(nearest_simplex((1 + scores) / 2))
-        out = all_scores(model, rows, link=self._link, n_threads=n_threads)
-        if self._target.kind == "multiclass" and self.reduction in ONE_VS_REST:
-            out /= out.sum(axis=1, keepdims=True)
-        return out
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithms of `predict_proba`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        log_probabilities : ndarray of shape (n_samples, n_labels)
-        """
-        return np.log(self.predict_proba(X))
-
-    def predict(self, X: Any) -> Any:
-        """Label sets of the rows.
-
-        Softmax reductions: the most probable label (`ThresholdedMultiLabel` gives sets).
-        One-vs-rest: the labels with a score of at least 0.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        y : {ndarray, sparse matrix} of shape (n_samples, n_labels), or ndarray of shape \
-                (n_samples,)
-            In the form of the y of fit: sparse if that was sparse, with its dtype.
-        """
-        check_is_fitted(self)
-        rows = self._read_rows(X)
-        model, n_threads = self._training.fitted, self._n_threads()
-        if self._target.kind == "multiclass" or self.reduction not in ONE_VS_REST:
-            labels = top_labels(model, rows, n_threads=n_threads)
-            return self._target.to_output(np.arange(len(labels) + 1), labels)
-        return self._target.to_output(*positives(model, rows, n_threads=n_threads))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

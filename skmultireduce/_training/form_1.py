@@ -95,8 +95,13 @@ def _linear(state: dict[str, Any], options: Any, arrays: list[np.ndarray]) -> Li
     model = LinearModel(
         n_features, n_labels, options, bounds=state["_bounds"], arrays=LinearArrays(*arrays)
     )
-    model.rates = LinearRates(state["alpha_"], state["eta0_"], state["_mean_square"])
+    model.rates = _rates(state)
     return model
+
+
+def _rates(state: dict[str, Any]) -> LinearRates:
+    square = state["_mean_square"]
+    return LinearRates(state["alpha_"], state["eta0_"], square, square)
 
 
 def _pruned(state: dict[str, Any], options: Any) -> PrunedLinearModel:
@@ -107,7 +112,7 @@ def _pruned(state: dict[str, Any], options: Any) -> PrunedLinearModel:
         state["n_features_in_"],
         n_labels,
         options,
-        rates=LinearRates(state["alpha_"], state["eta0_"], state["_mean_square"]),
+        rates=_rates(state),
         bounds=state["_bounds"],
         arrays=PrunedArrays(weights.data, weights.indices, weights.indptr, intercepts),
     )

@@ -60,7 +60,7 @@ class TreeRows:
             _LARGEST_STEP, curvature, out=max_step, where=curvature > 1e-30, casting="same_kind"
         )
         picks = np.empty(0, dtype=np.int32)
-        if targets.reduction == "pick_one":
+        if targets.reduction.draws:
             sets = targets.label_sets
             shown = []
             for epoch in epochs:

@@ -11,10 +11,19 @@ from sklearn import get_config
 
 from .._data.blocks import iter_row_blocks
 from .._data.rows import Rows
+from .._data.score_matrix import score_matrix, select_scores
 from .._kernels import linear as _kernel
 from .._models.model import Model
 
-__all__ = ["LINKS", "all_scores", "kept_inside", "nearest_simplex", "positives", "top_labels"]
+__all__ = [
+    "LINKS",
+    "all_scores",
+    "best_scores",
+    "kept_inside",
+    "nearest_simplex",
+    "positives",
+    "top_labels",
+]
 
 # Results of prediction are made in blocks of at most this size (and at most scikit-learn's
 # working_memory): small enough to stay in cache between the passes over them.
@@ -104,6 +113,46 @@ def all_scores(
 
     _for_blocks(model, rows.shape[0], fill, n_threads, out.itemsize)
     return out
+
+
+def best_scores(
+    model: Model,
+    rows: Rows,
+    top_k: int | None,
+    threshold: float | None,
+    *,
+    finish: Callable[[np.ndarray], np.ndarray],
+    n_threads: int = 1,
+) -> Any:
+    """Scores of the best labels of each row; never of all rows and labels at once.
+
+    Parameters
+    ----------
+    model : Model
+    rows : Rows
+    top_k : int or None
+        So many labels of each row.
+    threshold : float or None
+        Labels with at least this.
+    finish : callable
+        What is compared and given, of an array of scores (n, n_labels); may change it.
+    n_threads : int, default=1
+
+    Returns
+    -------
+    scores : CSR of shape (n_rows, n_labels)
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite.
+    """
+
+    def select(block: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return select_scores(finish(_block_scores(model, rows, block)), top_k, threshold)
+
+    parts = _for_blocks(model, rows.shape[0], select, n_threads, model.dtype.itemsize)
+    return score_matrix(parts, model.n_labels)
 
 
 def nearest_simplex(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ a model that is pickled there goes on to the same bits.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -39,6 +40,24 @@ class Block:
     rows: Rows
     label_sets: LabelSets
     sample_weight: np.ndarray | None
+
+    def checksum(self) -> int:
+        """A number that tells whether a block is the same in another pass.
+
+        It is of what is trained on, and of the names of the labels if y has them; not of the
+        containers.
+        """
+        rows, sets = self.rows, self.label_sets
+        columns = rows.indices
+        if rows.shape[1] <= np.iinfo(np.int32).max:
+            columns = columns.astype(np.int32, copy=False)
+        parts = rows.data, columns, rows.indptr, sets.indptr, sets.indices
+        names = getattr(self.y, "columns", None)
+        found = 0 if names is None else zlib.crc32(repr(list(names)).encode())
+        for part in (*parts, sets.values, self.sample_weight):
+            if part is not None:
+                found = zlib.crc32(np.ascontiguousarray(part), found)
+        return found
 
 
 class Stream:
@@ -99,6 +118,12 @@ class Stream:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Block {number} of the stream: {error}") from error
 
+    @property
+    def names(self) -> list[Any] | None:
+        """Names of the labels, if the source of the blocks has them."""
+        names = getattr(self.blocks, "target_names", None)
+        return None if names is None else [str(name) for name in names]
+
     def first(self) -> Block:
         """The first block."""
         block = next(self.read(), None)
@@ -117,6 +142,44 @@ def _check_rows(n_rows: int, position: Position, *, all_of_them: bool = True) ->
             "other blocks in a later pass. Each pass, and a run that is resumed, needs the same "
             "blocks in the same order; do not shuffle or refill the source in between."
         )
+
+
+_THE_SAME = (
+    "Each pass, and a run that is resumed, needs the same blocks in the same order: the same "
+    "rows, labels, size of blocks, and settings of what makes X of them. Restore them, or begin "
+    "another run with warm_start=False."
+)
+
+
+def _check_same(block: Block, position: Position) -> None:
+    """Raise if a block is not what it was in the first pass."""
+    number = position.block
+    if number >= len(position.checksums):
+        return
+    n_rows, n_before = block.rows.shape[0], position.sizes[number]
+    if n_rows != n_before:
+        raise ValueError(
+            f"Block {number} of the stream has {n_rows} rows, and had {n_before} when this run "
+            "began. " + _THE_SAME
+        )
+    if block.checksum() != position.checksums[number]:
+        raise ValueError(
+            f"Block {number} of the stream is not what it was when this run began: X, y or "
+            "sample weights have changed, or the order of the rows or labels. " + _THE_SAME
+        )
+
+
+def _check_names(stream: Stream, position: Position) -> None:
+    """Raise if the labels have other names than in the first pass."""
+    now, before = stream.names, position.names
+    if now is None or before is None or now == before:
+        return
+    if len(now) != len(before):
+        change = f"{len(now)} labels, and had {len(before)}"
+    else:
+        k = next(k for k, pair in enumerate(zip(now, before, strict=True)) if len(set(pair)) > 1)
+        change = f"label {now[k]!r} in column {k} of y, where {before[k]!r} was"
+    raise ValueError(f"The stream has {change} when this run began. " + _THE_SAME)
 
 
 def _check_weighted(block: Block, position: Position) -> None:
@@ -155,7 +218,7 @@ def first_pass(
     n_filled : int
         Number of rows that have labels.
     """
-    position = Position()
+    position = Position(names=stream.names)
     class_weight = read_weights(None)
     later = class_weight is NotImplemented
     if not later:
@@ -178,6 +241,8 @@ def first_pass(
         first_row = position.n_rows
         position.n_rows += block.rows.shape[0]
         position.n_blocks += 1
+        position.sizes.append(block.rows.shape[0])
+        position.checksums.append(block.checksum())
         n_filled += int(np.count_nonzero(block.label_sets.sizes))
         counts = counts + block.label_sets.counts()
         if block.sample_weight is not None:
@@ -225,6 +290,7 @@ class BlockSource(Source):
     ) -> None:
         self.stream, self.make_targets, self.n_threads = stream, make_targets, n_threads
         self.n_used = position.n_used
+        _check_names(stream, position)
 
     def open(self, training: Training) -> AbstractContextManager:
         """Nothing is kept from block to block."""
@@ -243,6 +309,7 @@ class BlockSource(Source):
             n_rows = block.rows.shape[0]
             is_last = position.block + 1 >= position.n_blocks
             _check_rows(position.row + n_rows, position, all_of_them=is_last)
+            _check_same(block, position)
             part = task.subcontext(task_name="block")
             told = {**watch.told, "X": block.X, "y": block.y}
             part.call_on_fit_task_begin(**told)

@@ -67,6 +67,10 @@ class Position:
         Weights of the labels.
     n_used : float
         What the sum of the losses is divided by.
+    names : list or None
+        Names of the labels, if the blocks' source has them.
+    sizes, checksums : list of int
+        Of each block, in the first pass; empty in states of release 0.1.0.
     block, row : int
         Number of blocks and rows of this pass that are done.
     loss : float
@@ -79,6 +83,9 @@ class Position:
     mean_weight: float = 1.0
     class_weight: np.ndarray | None = None
     n_used: float = 0.0
+    names: list[Any] | None = None
+    sizes: list[int] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
     block: int = 0
     row: int = 0
     loss: float = 0.0
@@ -193,6 +200,29 @@ class Training:
         twin.position = copy.copy(self.position)
         twin.arrivals = self.arrivals and self.arrivals.copy()
         return twin
+
+    def check(self, n_features: int, n_labels: int) -> None:
+        """Raise a ValueError if the models are not what the kernels rely on.
+
+        For states that come from a file. A state that passes computes numbers, right or
+        wrong, without reading or writing beyond its arrays.
+        """
+        for model in (self.model, self.mean):
+            if model is None:
+                continue
+            if (model.n_features, model.n_labels) != (n_features, n_labels):
+                raise ValueError(
+                    f"a model of {model.n_features} features and {model.n_labels} labels, not "
+                    f"{n_features} and {n_labels}"
+                )
+            if model.options.dtype not in ("float32", "float64"):
+                raise ValueError("`dtype` is neither float32 nor float64")
+            model.check()
+        for snapshot in (self.progress.best, self.progress.last) if self.progress else ():
+            if snapshot is not None:
+                for mine, value in zip(self.model.arrays, snapshot.arrays, strict=True):
+                    if mine.shape != value.shape:
+                        raise ValueError("the best or last epoch is of another model")
 
     def check_finite(self, number: float, epoch: int | None = None) -> None:
         """Raise a ValueError if the training has diverged."""

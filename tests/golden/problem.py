@@ -37,12 +37,31 @@ LINEAR = {
     "pick_one, cycle": {"reduction": "pick_one", "label_sampling": "cycle"},
     "one_vs_rest, squared_hinge": {"reduction": "one_vs_rest", "loss": "squared_hinge"},
     "one_vs_rest, average": {"reduction": "one_vs_rest", "average": True},
+    # With the automatic rates of this release; those above have the ones of 0.1.0, as numbers.
+    "pick_one, automatic": {"reduction": "pick_one", "alpha": "auto", "eta0": "auto"},
+    "one_vs_rest, automatic": {"reduction": "one_vs_rest", "alpha": "auto", "eta0": "auto"},
 }
 
 
 def linear(name):
     """One of the linear models, not fitted."""
-    return MultiLabelSGDClassifier(dtype="float64", random_state=11, max_iter=30, **LINEAR[name])
+    parameters = {"dtype": "float64", "random_state": 11, "max_iter": 30, **LINEAR[name]}
+    return MultiLabelSGDClassifier(**{**given_rates(**LINEAR[name]), **parameters})
+
+
+def given_rates(reduction, loss="log_loss", **_):
+    """Penalty and first step that release 0.1.0 took for these rows."""
+    X, y = data()
+    square, size = float((X * X).sum(axis=1).mean()), 1.0
+    kind = loss if loss == "squared_hinge" else "softmax" if "pick" in reduction else "sigmoid"
+    c = {"softmax": 10.0, "sigmoid": 5.0, "squared_hinge": 0.25}[kind]
+    curvature = {"softmax": 0.5, "sigmoid": 0.25, "squared_hinge": 2.0}[kind]
+    weight = np.ones(len(X))
+    if reduction in ("pick_all", "pick_all_normalized"):
+        weight = y.sum(axis=1) if reduction == "pick_all" else weight
+        size = float(weight.mean())
+    step = curvature * float((weight * (X * X).sum(axis=1)).mean())
+    return {"alpha": square * size / (c * len(X)), "eta0": 1 / step}
 
 
 def pickled():

@@ -124,7 +124,7 @@ def sgd_epoch(
         weight = float(targets.row_weight[i]) if len(targets.row_weight) else 1.0
         if weight == 0 or (targets.softmax and len(labels) == 0):
             continue
-        form = {"loss": targets.loss, "soft_target": targets.soft_target}
+        form = {"loss": targets.loss.name, "soft_target": targets.soft_target}
         z = X[i] @ W + b
         total += weight * row_loss(z, labels, label_weight, **form)
         g = weight * gradient(z, labels, label_weight, **form)

@@ -130,7 +130,7 @@ def mlp_epoch(
             mask = np.split(masks[position], cuts)
             outputs, inputs = forward(X[i], E, hidden, activation, mask)
             h = outputs[-1]
-            form = {"loss": targets.loss, "soft_target": targets.soft_target}
+            form = {"loss": targets.loss.name, "soft_target": targets.soft_target}
             z = U @ h + b
             if samples is not None:
                 # No probability but for the sample and the label itself.

@@ -1,0 +1,1 @@
+"""Looking into fitted models: their linear parts, through pipelines and wrappers."""
