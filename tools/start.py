@@ -28,7 +28,7 @@ folds. At the end stand the index on held-out files, next to what is best for th
 and some predictions.
 """,
     "test": """\
-What comes at the end: some 3,000 tests. They hold the compiled loops against slow twins in
+What comes at the end: more than ten thousand tests. They hold the compiled loops against slow twins in
 NumPy, the estimators against scikit-learn's own checks, the statements of docs/legitimate.md
 against simulations, and all of it against hostile inputs.
 """,
