@@ -28,9 +28,9 @@ folds. At the end stand the index on held-out files, next to what is best for th
 and some predictions.
 """,
     "test": """\
-What comes at the end: more than ten thousand tests. They hold the compiled loops against slow twins in
-NumPy, the estimators against scikit-learn's own checks, the statements of docs/legitimate.md
-against simulations, and all of it against hostile inputs.
+What comes at the end: more than ten thousand tests. They hold the compiled loops against slow
+twins in NumPy, the estimators against scikit-learn's own checks, the statements of
+docs/legitimate.md against simulations, and all of it against hostile inputs.
 """,
 }
 
