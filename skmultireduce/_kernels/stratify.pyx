@@ -31,8 +31,9 @@ in a fold from a fifth of its rows, averaged over 20 seeds, on bibtex, then on t
   does harm: a largest deviation of 2.4, 2.4, 3.3, 3.2.
 * At the end rows are exchanged between folds (`exchange_rows`), which the paper does not
   do. The largest deviation of 400 rows with 15 correlated labels in 5 folds falls from up
-  to 4.6 (by law) to 0.8 or 1.0, which integers cannot avoid; of 100,000 rows with 1,000 labels from
-  1.4 to 0.8, a tenth held out of them from 159 to 108 (the mean grows from 0.53 to 0.54),
+  to 4.6 (by law) to 0.8 or 1.0, which integers cannot avoid; of 100,000 rows with 1,000
+  labels from 1.4 to 0.8, a tenth held out of them from 159 to 108 (the mean grows from
+  0.53 to 0.54),
   of 200,000 rows with 50,000 labels from 62 to 9. It takes 12 to 25 % more time there, and
   half of the time of a small held-out part (15 ms of 5,000 rows with 1,000 labels).
 """
