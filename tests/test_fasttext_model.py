@@ -109,3 +109,11 @@ def test_texts_are_lines():
         vectorizer.transform("bake bread")
     with pytest.raises(ValueError, match="should hold str"):
         vectorizer.transform([None])
+
+
+def test_rows_at_the_ends_of_blocks_have_the_scores_that_they_have_alone(monkeypatch):
+    monkeypatch.setattr("skmultireduce._training.predictions._BLOCK_MIB", 5e-5)
+    model = load_fasttext(FILES / "subwords.bin")
+    texts = TEXTS * 3
+    alone = np.concatenate([model.predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(model.predict_proba(texts), alone, rtol=1e-6)

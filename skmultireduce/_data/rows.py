@@ -119,7 +119,9 @@ class Rows:
         out = np.zeros(self.shape[0])
         filled = np.flatnonzero(np.diff(self.indptr))
         if len(filled):
-            out[filled] = np.add.reduceat(np.abs(self.data), self.indptr[filled], dtype=np.float64)
+            # Of a part of the rows the data may go on behind the last one.
+            data = np.abs(self.data[: self.indptr[-1]])
+            out[filled] = np.add.reduceat(data, self.indptr[filled], dtype=np.float64)
         return out
 
 
