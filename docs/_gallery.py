@@ -17,6 +17,7 @@ _ORDER = [
     "plot_grid_search.py",
     "plot_diagnosis.py",
     "plot_embeddings.py",
+    "plot_heads_on_embeddings.py",
     "plot_why_this_label.py",
 ]
 

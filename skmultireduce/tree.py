@@ -329,7 +329,13 @@ class LabelTreeClassifier(
 
     @available_if(_no_stream)
     def fit_stream(self, blocks: Any) -> None:
-        """Not available, as the error says that comes of it."""
+        """Not available: the error that comes of it says what to use instead.
+
+        Parameters
+        ----------
+        blocks : iterable
+            As of `MultiLabelSGDClassifier.fit_stream`.
+        """
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None

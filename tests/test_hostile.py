@@ -349,17 +349,16 @@ SCORE_CASES = [
     c
     for c in hostile.X_CASES
     # Thresholds are numbers of the scores' type, which differ by type.
-    if c.name not in ("float16", "float32")
+    if c.name not in ("float16", "float32", "CSR float32")
 ]
 
 
 @pytest.mark.parametrize("case", SCORE_CASES, ids=repr)
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics_on_hostile_scores(name, case):
-    score = X[:, : hostile.N_LABELS]
+    # None is 0: what sparse scores do not store is lower than all that they do.
+    score = X[:, : hostile.N_LABELS] + 10
     bad = case.apply(score)
-    if sp.issparse(bad) and name == "jaccard_threshold_curve":
-        case = replace(case, outcome="error")
     run_function(
         case,
         r"y_true|y_score|inconsistent",

@@ -30,6 +30,8 @@ def test_registry_has_every_public_estimator():
         if inspect.isclass(getattr(skmultireduce, name))
         and issubclass(getattr(skmultireduce, name), BaseEstimator)
     }
+    # Its y are lists, which scikit-learn's checks do not have.
+    public.remove("LabelListClassifier")
     assert public == {type(estimator).__name__ for estimator, _ in INSTANCES}
 
 

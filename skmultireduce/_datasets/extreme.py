@@ -105,12 +105,16 @@ class XMCBlocks(SVMLightBlocks):
         for first_line, chunk in iter_chunks(self.source, self.block_bytes):
             if first_line == 1:
                 first_line, chunk = 2, chunk.partition(b"\n")[2]
-            if chunk.strip():
-                # What begins with a blank is a row without labels, so no line but the last
-                # of the file is left out.
-                seen += chunk.rstrip(b"\r\n").count(b"\n") + 1
+            lines = chunk.rstrip(b"\r\n").split(b"\n")
+            if lines != [b""]:
+                # What begins with a blank is a row without labels, also if nothing comes then:
+                # a zero stands in for that, as the parser passes over lines without anything.
+                seen += len(lines)
+                if not all(line.strip() for line in lines):
+                    lines = [line if line.strip() else b" 0:0" for line in lines]
+                    chunk = b"\n".join(lines) + b"\n"
                 yield first_line, chunk
-            del chunk
+            del chunk, lines
         if seen != self.n_rows:
             raise ValueError(
                 f"{self._name} has {seen} rows, but its first line says {self.n_rows}. It may be "
