@@ -182,12 +182,16 @@ class Histogram(Accumulator):
         keys, _, weights = self.positives()
         lowest, infinity = keys_of(np.array([-np.inf, np.inf], self.dtype))
         total = weights.sum()
-        order = np.argsort(keys, kind="stable")
-        keys, weights = keys[order], weights[order]
+        if self.weighted:
+            order = np.argsort(keys, kind="stable")
+            keys, weights = keys[order], weights[order]
+            above = np.append(suffix_sums(weights), weights.dtype.type(0))
+        else:
+            keys = np.sort(keys)
+            above = np.arange(len(keys), -1, -1)
         new = np.append(np.ones(min(1, len(keys)), dtype=bool), keys[1:] != keys[:-1])
         distinct = keys[new & (keys > lowest) & (keys < infinity)]
         distinct = np.append(distinct, infinity)
-        above = np.append(suffix_sums(weights), weights.dtype.type(0))
         return Candidates(distinct, above[np.searchsorted(keys, distinct)], total)
 
 

@@ -95,8 +95,9 @@ def _plan(
         alive[buckets] = 1
         shift = candidates.keys.dtype.type(histogram.shift)
         slots = np.union1d(buckets.astype(chosen.keys.dtype) << shift, chosen.keys)
-        edges = np.arange(len(alive), dtype=np.uint64).astype(slots.dtype) << shift
-        first = np.append(np.searchsorted(slots, edges), len(slots)).astype(np.int32)
+        first = np.zeros(len(alive) + 1, dtype=np.int32)
+        np.cumsum(np.bincount((slots >> shift).astype(np.int64), minlength=len(alive)),
+                  out=first[1:])  # fmt: skip
         return Plan(histogram.shift, alive, first, slots, chosen, above[kept])
 
     return floor, build

@@ -40,7 +40,7 @@ __all__ = [
 
 _NO_WEIGHT = np.empty(0)
 # Blocks of about 2 MB stay in the cache while several counters look at them.
-_BLOCK_BYTES = 2**21
+_BLOCK_BYTES = 2**22
 
 
 def _weight(weight: np.ndarray | None) -> np.ndarray:

@@ -15,6 +15,11 @@ Measured on 2e7 float32 scores (a logistic of normal numbers), one core of an AM
 `add_label_bins` 0.33 s with 100 candidates a label; `np.sort` takes 0.9 s, `np.argsort`
 3.7 s. Plain loops as they are here; bisection without a branch on the data, because the
 outcome of each comparison is a coin toss.
+
+The whole search of 20,000 x 1,000 float32 scores that are there: 14 times one read of the
+array (a maximum), 1/39 of one argsort; it was 28 times and 1/14. Buckets are found apart from
+the counting, scores that are near no optimum are passed over 32 at a time, and both sides of
+one cut are looked at in 16 lanes: each of these loops vectorises on its own.
 """
 
 from libc.math cimport INFINITY
@@ -38,6 +43,7 @@ from skmultireduce._kernels.buffers cimport (
 cdef enum:
     CHUNK = 32
     LANES = 16
+    BUCKETS = 128
 
 ctypedef fused bits_t:
     uint32_t
@@ -85,20 +91,38 @@ cdef inline bits_t bits_of_infinity(bits_t like) noexcept nogil:
         return (<uint64_t> 0x7FF) << 52
 
 
+cdef inline int64_t find_buckets(
+    const bits_t* bits, int64_t n, int shift, bits_t* buckets
+) noexcept nogil:
+    # Apart from the counting, so that it vectorises; the number of NaNs.
+    cdef:
+        int64_t j
+        int32_t nan = 0
+        bits_t b, twice_infinity = bits_of_infinity(<bits_t> 0) << 1
+    for j in range(n):
+        b = bits[j]
+        nan += <bits_t> (b << 1) > twice_infinity
+        buckets[j] = image(b) >> shift
+    return nan
+
+
 cdef int64_t count_buckets(
     const bits_t* bits, const Scores* scores, int shift, count_t* histogram
 ) noexcept nogil:
     cdef:
-        int64_t i, j, nan = 0, n_labels = scores.n_labels
+        int64_t i, j, n, start, nan = 0, n_labels = scores.n_labels
         count_t w = 1
-        bits_t b, infinity = bits_of_infinity(<bits_t> 0)
+        bits_t[BUCKETS] buckets
     for i in range(scores.n_rows):
         if scores.weight is not NULL:
             w = <count_t> scores.weight[i]
-        for j in range(n_labels):
-            b = bits[i * n_labels + j]
-            nan += <bits_t> (b << 1) > <bits_t> (infinity << 1)
-            histogram[image(b) >> shift] += w
+        start = 0
+        while start < n_labels:
+            n = min(<int64_t> BUCKETS, n_labels - start)
+            nan += find_buckets(bits + i * n_labels + start, n, shift, buckets)
+            for j in range(n):
+                histogram[buckets[j]] += w
+            start += n
     return nan
 
 
@@ -370,11 +394,16 @@ def add_candidate_cut(scores, labels, value, lowest, below, highest, predicted):
 cdef inline void look_at(
     float_t s, float_t value, float_t* lowest, float_t* below, float_t* highest, int32_t* n
 ) noexcept nogil:
-    cdef float_t infinity = <float_t> INFINITY
+    # One comparison a choice: choices by two of them at once are not vectorised.
+    cdef:
+        float_t infinity = <float_t> INFINITY
+        float_t under = s if s < value else -infinity
+        float_t from_below = s if s > -infinity else infinity
+        float_t from_above = s if s < infinity else -infinity
     n[0] += s >= value
-    below[0] = s if s < value and s > below[0] else below[0]
-    lowest[0] = s if s > -infinity and s < lowest[0] else lowest[0]
-    highest[0] = s if s < infinity and s > highest[0] else highest[0]
+    below[0] = under if under > below[0] else below[0]
+    lowest[0] = from_below if from_below < lowest[0] else lowest[0]
+    highest[0] = from_above if from_above > highest[0] else highest[0]
 
 
 cdef void cut_at(
