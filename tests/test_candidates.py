@@ -528,9 +528,10 @@ def test_top_labels_have_names(named):
     proba = model.predict_proba(X)
     best = top_labels(model, X, k=2)
     order = np.argsort(-proba, axis=1, kind="stable")[:, :2]
-    assert [[name for name, _ in row] for row in best] == np.array(list("abcd"))[order].tolist()
-    assert best[3][1][1] == pytest.approx(proba[3, order[3, 1]])
-    frame = top_labels(model, X, k=3, threshold=0.5, output="frame")
+    names = [[found.label for found in row] for row in best]
+    assert names == np.array(list("abcd"))[order].tolist()
+    assert best[3][1].score == pytest.approx(proba[3, order[3, 1]])
+    frame = top_labels(model, X, k=3, threshold=0.5, as_frame=True)
     assert frame.columns.tolist() == ["row", "rank", "label", "score"]
     assert (frame["score"] >= 0.5).all()
     assert (frame.groupby("row")["rank"].first() == 1).all()
@@ -541,9 +542,9 @@ def test_top_labels_have_names(named):
                   OneVsRestClassifier(LinearSVC())):  # fmt: skip
         pipe = make_pipeline(CountVectorizer(), inner).fit(texts, labels)
         found = top_labels(pipe, ["wine red"], k=1, label_names=["Wine", "Beer"])
-        assert found[0][0][0] == "Wine"
-        assert top_labels(pipe, ["beer"], k=1)[0][0][0] == 1
-    with pytest.raises(ValueError, match="label_names has 3 names for 4 labels"):
+        assert found[0][0].label == "Wine"
+        assert top_labels(pipe, ["beer"], k=1)[0][0].label == 1
+    with pytest.raises(ValueError, match=r"label_names has 3 names, .* 4 labels"):
         top_labels(model, X, label_names=["a", "b", "c"])
 
 

@@ -274,7 +274,7 @@ def test_mean_over_a_stream_hardly_depends_on_the_batches():
         for size in (20, 400)
     )
     scores = [model.decision_function(Z).ravel() for model in (one, other)]
-    assert np.corrcoef(*scores)[0, 1] > 0.98
+    assert np.corrcoef(*scores)[0, 1] > 0.97
     found = [best_micro_jaccard(y, model.decision_function(Z)) for model in (one, other)]
     assert abs(found[0] - found[1]) < 0.02
 
