@@ -16,10 +16,11 @@ Measured on 2e7 float32 scores (a logistic of normal numbers), one core of an AM
 3.7 s. Plain loops as they are here; bisection without a branch on the data, because the
 outcome of each comparison is a coin toss.
 
-The whole search of 20,000 x 1,000 float32 scores that are there, on a busy machine, five runs:
-12 to 21 times one read of the array (a maximum), 1/41 to 1/28 of one argsort. Buckets are
-found apart from the counting, scores that are near no optimum are passed over 32 at a time, and both sides of
-one cut are looked at in 16 lanes: each of these loops vectorises on its own.
+The whole search of 20,000 x 1,000 float32 scores that are there, on a busy machine, in five
+runs: 12 to 21 times one read of the array (a maximum), 1/41 to 1/28 of one argsort. Buckets
+are found apart from the counting, scores that are near no optimum are passed over 32 at a
+time, and both sides of one cut are looked at in 16 lanes: each of these loops vectorises on
+its own.
 """
 
 from libc.math cimport INFINITY
