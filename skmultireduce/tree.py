@@ -19,6 +19,7 @@ from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, read_labels
 from ._data.notices import warn
 from ._data.rows import Rows, read_X
+from ._data.score_matrix import check_request
 from ._data.weights import read_sample_weight
 from ._models.label_clusters import LabelTree, auto_branching, clustered_tree, tree_of_parents
 from ._models.label_forest import LabelForest, sparse_rows
@@ -582,14 +583,6 @@ class LabelTreeClassifier(
         check_is_fitted(self)
         return read_X(self, X, dtype="float32", reset=False)
 
-    @validate_params(
-        {
-            "X": "no_validation",
-            "top_k": [Interval(numbers.Integral, 1, None, closed="left"), None],
-            "threshold": [numbers.Real, None],
-        },
-        prefer_skip_nested_validation=True,
-    )
     def predict_scores(
         self, X: Any, *, top_k: int | None = None, threshold: float | None = None
     ) -> Any:
@@ -625,11 +618,7 @@ class LabelTreeClassifier(
         >>> bool(model.predict_scores(X, threshold=0.5).data.min() >= 0.5)
         True
         """
-        if top_k is None and threshold is None:
-            raise ValueError(
-                "predict_scores needs top_k (so many labels of each row), threshold (all labels "
-                "with at least this probability), or both."
-            )
+        check_request(top_k, threshold)
         rows = self._read_rows(X)
         if top_k is None:
             found = self._forest.above(rows, float(threshold), self._n_threads())

@@ -8,7 +8,7 @@ where a search around a tuned cutoff costs that many times the folds once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -188,7 +188,7 @@ def search_models(
             if best is None or trial.score > best.score:
                 best, index = trial, len(trials)
             # Models of the others are given up: they may be large.
-            trials.append(_without_models(trial))
+            trials.append(replace(trial, fitted=[], found=[]))
     failed = [trial for trial in trials if trial.error is not None]
     if len(failed) == len(trials):
         raise failed[-1].error
@@ -202,18 +202,6 @@ def search_models(
             FitFailedWarning,
         )
     return best, _results(trials, error_score), index
-
-
-def _without_models(trial: Trial) -> Trial:
-    return Trial(
-        trial.params,
-        [],
-        [],
-        trial.tuned,
-        trial.fit_times,
-        trial.tune_time,
-        trial.error,
-    )
 
 
 def _results(trials: list[Trial], error_score: float | str) -> dict[str, Any]:

@@ -17,38 +17,32 @@ _INDEX_BITS = 12
 _N_REGISTERS = 2**_INDEX_BITS
 _BIAS = 0.7213 / (1 + 1.079 / _N_REGISTERS)
 
-# Values hashed at once.
-_CHUNK = 1_000_000
-
 
 def _row_hashes(rows: Rows, label_sets: LabelSets) -> np.ndarray:
     """64 bits for each row, of its non-zero values and its labels."""
     n_rows, n_features = rows.shape
     out = np.zeros(n_rows, dtype=np.uint64)
-    step = n_rows
     if rows.dense:
-        step = max(1, _CHUNK // n_features)
-    for first in range(0, n_rows, max(1, step)):
-        last = min(n_rows, first + step)
-        part = rows.part(first, last)
-        values = part.data
-        columns = np.tile(np.arange(n_features), last - first) if rows.dense else part.indices
-        if rows.dense:
-            start = np.arange(last - first) * n_features
-            filled = np.arange(last - first)
-        else:
-            filled = np.flatnonzero(np.diff(part.indptr))
-            start = part.indptr[filled]
+        for block, values in rows.blocks():
+            out[block] = _value_hashes(np.arange(n_features), values).sum(axis=1)
+    else:
+        filled = np.flatnonzero(np.diff(rows.indptr))
         if len(filled):
-            hashes = hash64(0, columns, values.view(f"u{values.dtype.itemsize}"))
-            # Zeros of a dense container are no entries of a sparse one.
-            hashes[values == 0] = 0
-            out[first + filled] = np.add.reduceat(hashes, start)
+            hashes = _value_hashes(rows.indices, rows.data)
+            out[filled] = np.add.reduceat(hashes, rows.indptr[filled])
     filled = np.flatnonzero(label_sets.sizes)
     if len(filled):
         hashes = hash64(1, label_sets.indices, np.zeros(len(label_sets.indices), np.uint64))
         out[filled] += np.add.reduceat(hashes, label_sets.indptr[filled])
     return out
+
+
+def _value_hashes(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """64 bits for each value and its column; 0 for a 0, which sparse rows need not store."""
+    bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+    hashes = hash64(0, columns, bits)
+    hashes[values == 0] = 0
+    return hashes
 
 
 @dataclass

@@ -37,13 +37,8 @@ class Arrivals:
     n_batches: int = 0
 
     @classmethod
-    def of_stream(cls, sums: dict[str, Any]) -> Arrivals:
-        """Nothing has come yet."""
-        return cls({name: 0 * sums[name] for name in _NAMES if name in sums})
-
-    @classmethod
     def after(cls, sums: dict[str, Any]) -> Arrivals:
-        """The rows of a fit have come."""
+        """The rows of a fit, or of a first batch, have come."""
         kept = {name: sums[name] for name in _NAMES if name in sums}
         return cls(kept, n_before=kept["n_rows"])
 
@@ -53,14 +48,22 @@ class Arrivals:
             self, sums=dict(self.sums), distinct=self.distinct and replace(self.distinct)
         )
 
+    def tell_apart(self, rows: Rows, label_sets: LabelSets) -> None:
+        """Know the rows of a first batch again, whose sums are here."""
+        self.n_before -= rows.shape[0]
+        self._count(rows, label_sets)
+
     def add(self, rows: Rows, label_sets: LabelSets, sums: dict[str, Any]) -> None:
         """Take in a batch and the sums over its rows."""
+        self._count(rows, label_sets)
+        for name in self.sums:
+            self.sums[name] = self.sums[name] + sums[name]
+
+    def _count(self, rows: Rows, label_sets: LabelSets) -> None:
         if self.distinct is None:
             self.distinct = DistinctRows()
         self.distinct.add(rows, label_sets)
         self.n_batches += rows.shape[0]
-        for name in self.sums:
-            self.sums[name] = self.sums[name] + sums[name]
 
     def once(self) -> dict[str, Any]:
         """The sums with each distinct row once, as if they had come in one go."""

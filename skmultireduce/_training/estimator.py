@@ -46,10 +46,7 @@ from .form_1 import training_of
 from .inputs import SGDInputs
 from .loop import InMemory, Source, Watch, run_epochs
 from .outputs import SGDPredictions
-from .predictions import (
-    all_scores,
-    top_labels,
-)
+from .predictions import all_scores, top_labels
 from .schedule import LEARNING_RATES, Plan
 from .stream import Block, BlockSource, Stream, first_pass
 from .training import Position, Training
@@ -248,14 +245,20 @@ class BaseSGDMultiLabel(
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """Train one more epoch, on these rows.
 
-        The first call fixes the labels: the columns of y (or `classes` for 1-D y). Step
-        sizes, draws and counters go on from call to call: with the same rows each time,
-        `max_iter` calls give the bits of one `fit`. ``learning_rate="linear"`` decays over
-        the first `max_iter` calls and then stays at its last mean step; for a long stream
-        set `max_iter` to the number of calls, or use ``"invscaling"``. ``"auto"`` values
-        of `eta0` and `alpha`, the mean of the sample weights, and the probabilities with
-        which a sampled softmax takes labels, are taken from the first call's rows; given
-        values must stay.
+        The first call fixes the labels: the columns of y (or `classes` for 1-D y). Draws and
+        counters go on from call to call.
+
+        ``learning_rate="auto"`` (linear models): the step is constant, predictions are those
+        of a mean of the weights over the stream, in which later ones count more, and
+        ``alpha="auto"`` follows the number of distinct rows that have come.
+        ``learning_rate="linear"``: with the same rows each time, `max_iter` calls give the
+        bits of one `fit`; the step decays over the first `max_iter` calls and then stays at
+        its last mean. For a long stream set `max_iter` to the number of calls, or use
+        ``"invscaling"``; `alpha` is then that of the first call's rows.
+
+        An automatic `eta0`, the scale of the features, the mean of the sample weights, and
+        the probabilities with which a sampled softmax takes labels, are taken from the first
+        call's rows in any case; given values must stay.
 
         Parameters
         ----------
@@ -292,20 +295,18 @@ class BaseSGDMultiLabel(
         targets = self._build_targets(
             rows, label_sets, sample_weight, None if first else training.unit_weight
         )
-        plan = self._stream_plan()
+        plan, sums = self._stream_plan(), None
         if first:
             sums = self._sums(rows, targets)
             if self._set_scaling(sums):
                 rows = self._scaled(rows)
                 sums = self._sums(rows, targets)
             self._set_rates(sums)
-            if plan.follows:
-                training.arrivals = Arrivals.of_stream(sums)
         else:
             training.make_writeable()
         training.use(self._options(), plan)
         if plan.follows:
-            self._follow(rows, targets, first)
+            self._follow(rows, targets, sums)
         # This epoch is no part of a run that has not come to its end.
         training.progress = training.position = None
         source = InMemory(rows, targets, self._n_threads())
@@ -327,7 +328,8 @@ class BaseSGDMultiLabel(
         Memory holds the model and one block. Each epoch is a pass over the blocks in
         their order; rows are shuffled within a block. A first pass gathers the counts and
         norms that `eta0`, `alpha` and `class_weight` depend on (two passes with sample
-        weights or ``class_weight="balanced"``). With all rows in one block the result has
+        weights or ``class_weight="balanced"``, and once more where dense features are
+        scaled). With all rows in one block the result has
         the bits of `fit`. With more, the labels that ``"pick_one"`` draws are still those
         of `fit`: they depend on seed, epoch and number of the row alone.
 
@@ -563,18 +565,25 @@ class BaseSGDMultiLabel(
         self._training.scaling = find_scaling(columns, center=self._has_intercept)
         return self._training.scaling is not None
 
-    def _follow(self, rows: Rows, targets: Targets, first: bool) -> None:
-        """Let the penalty, and a mean, follow the rows of a stream of batches."""
+    def _follow(self, rows: Rows, targets: Targets, sums: dict[str, Any] | None) -> None:
+        """Let the penalty, and a mean, follow the rows of a stream of batches.
+
+        `sums` are those of the first batch, by which the rates were set; None for later ones.
+        """
         training = self._training
         if training.n_averaged:
             # Of epochs, by an earlier `average`.
             training.drop_mean()
-        if not first:
+        if sums is None:
             training.begin_following()
         arrivals = training.arrivals
-        if arrivals is not None:
+        if arrivals is None:
+            return
+        if sums is None:
             arrivals.add(rows, targets.label_sets, training.model.sums(rows, targets))
-            training.model.renew_penalty(arrivals.once())
+        else:
+            arrivals.tell_apart(rows, targets.label_sets)
+        training.model.renew_penalty(arrivals.once())
 
     def _set_rates(self, sums: dict[str, Any]) -> None:
         """Resolve the rates by the sums over all rows; they are read once."""
