@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from twins import tree as twin
 
-from skmultireduce import LabelTreeClassifier, ThresholdedMultiLabel
+from skmultireduce import LabelTreeClassifier, MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce._data.label_sets import LabelSets
 from skmultireduce._data.rows import to_rows
 from skmultireduce._models import label_clusters, label_forest
@@ -166,8 +166,8 @@ def test_label_vectors_are_sums_of_rows(weighted):
 
 def test_auto_branching_grows_with_the_labels():
     assert auto_branching(1024) == ()
-    assert auto_branching(10_000) == (208,)
-    assert auto_branching(100_000) == (48, 48)
+    assert auto_branching(10_000) == (160,)
+    assert auto_branching(100_000) == (48, 32)
     for n in (1025, 5000, 60_000, 10**6):
         last = n / np.prod(auto_branching(n))
         assert 8 <= last <= 80
@@ -461,6 +461,31 @@ def test_scores_are_those_of_predict_proba():
         both = model.predict_scores(X, top_k=4, threshold=0.2)
         assert_array_equal(both.toarray(), np.where(top.toarray() >= 0.2, top.toarray(), 0))
         assert_array_equal(model.predict(X), P >= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor"),
+    [
+        ({"reduction": "one_vs_rest", "loss": "squared_hinge"}, 2),
+        ({"reduction": "one_vs_rest", "loss": "log_loss"}, 1),
+        ({"reduction": "pick_all_normalized"}, 1),
+        ({"reduction": "pick_all"}, 1),
+    ],
+)
+def test_penalty_follows_the_rule_of_flat_models(kind, factor):
+    X, y = labelled()
+    X, y = sp.csr_array(np.where(np.abs(X) < 0.2, 0, X)), y | (y.sum(axis=1, keepdims=True) == 0)
+    # Neither the scale of X nor a few long rows change the model.
+    X = sp.csr_array(sp.diags_array(np.r_[np.full(5, 100.0), np.ones(295)]) @ X)
+    found = []
+    for scale in (1, 32):
+        model = LabelTreeClassifier(branching=(5,), random_state=0, **kind).fit(scale * X, y)
+        flat = MultiLabelSGDClassifier(**kind, max_iter=1).fit(scale * X, y)
+        assert_allclose(model.alpha_ * factor, flat.alpha_)
+        assert_allclose(model.eta0_, flat.eta0_ * (1.5 if factor == 2 else 2))
+        found.append((model.n_weights_, model.predict_proba(scale * X)))
+    assert found[0][0] == found[1][0]
+    assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
 
 
 def test_scores_need_a_limit():

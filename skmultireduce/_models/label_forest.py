@@ -135,23 +135,30 @@ class LabelForest:
         """The mean over trees of what any of them has found."""
         if len(found) == 1:
             return found[0]
-        n_labels = self.n_labels
-        keys = [pairs.rows.astype(np.int64) * n_labels + pairs.labels for pairs in found]
-        union = np.unique(np.concatenate(keys))
-        rows, labels = np.divmod(union, n_labels)
-        rows, labels = rows.astype(np.int32), labels.astype(np.int32)
-        total = np.zeros(len(union), dtype=np.float32)
-        for searcher, key, pairs in zip(searchers, keys, found, strict=True):
-            values = np.empty(len(union), dtype=np.float32)
-            at = np.searchsorted(union, key)
-            values[at] = pairs.values
-            missing = np.ones(len(union), dtype=bool)
-            missing[at] = False
+        all_rows, all_labels, all_values = (
+            np.concatenate(part) for part in zip(*found, strict=True)
+        )
+        order = np.argsort(all_rows * np.int64(self.n_labels) + all_labels)
+        rows, labels = all_rows[order], all_labels[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (labels[1:] != labels[:-1]) | (rows[1:] != rows[:-1])
+        rows, labels = rows[new], labels[new]
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.cumsum(new) - 1
+        total = np.zeros(len(rows), dtype=np.float32)
+        first = 0
+        for searcher, pairs in zip(searchers, found, strict=True):
+            own = slice(first, first + len(pairs.rows))
+            values = np.empty(len(rows), dtype=np.float32)
+            values[place[own]] = all_values[own]
+            missing = np.ones(len(rows), dtype=bool)
+            missing[place[own]] = False
             if missing.any():
                 # A label that this tree left out is not of probability 0 there.
                 paths = searcher.tree.paths(labels[missing])
                 values[missing] = searcher.along(rows[missing], paths)[-1]
             total += values
+            first = own.stop
         total /= np.float32(len(found))
         return ScoredPairs(rows, labels, total)
 
@@ -173,11 +180,17 @@ class LabelForest:
 
 def _best(pairs: ScoredPairs, k: int) -> ScoredPairs:
     """The k best labels of each row; ties go to the smaller label."""
-    order = np.lexsort((pairs.labels, -pairs.values, pairs.rows))
-    rows = pairs.rows[order]
-    start = np.searchsorted(rows, rows)
-    kept = order[np.arange(len(rows)) - start < k]
-    kept.sort()
+    counts = np.bincount(pairs.rows)
+    most = int(counts.max(initial=0))
+    if most <= k:
+        return pairs
+    # Bits of a probability are in the order of its value; the place breaks ties.
+    keys = np.full((len(counts), most), -1, dtype=np.int64)
+    inside = np.arange(most) < counts[:, None]
+    place = np.broadcast_to(np.arange(most - 1, -1, -1), inside.shape)[inside]
+    keys[inside] = (np.abs(pairs.values).view(np.int32).astype(np.int64) << 32) | place
+    least = np.partition(keys, most - k, axis=1)[:, most - k]
+    kept = (keys >= np.maximum(least, 0)[:, None])[inside]
     return ScoredPairs(pairs.rows[kept], pairs.labels[kept], pairs.values[kept])
 
 

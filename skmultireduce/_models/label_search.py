@@ -39,7 +39,7 @@ class ScoredPairs(NamedTuple):
 
     @classmethod
     def sorted(cls, rows: np.ndarray, labels: np.ndarray, values: np.ndarray) -> ScoredPairs:
-        order = np.lexsort((labels, rows))
+        order = np.argsort((rows.astype(np.int64) << 32) | labels)
         return cls(rows[order], labels[order], values[order])
 
 
@@ -199,7 +199,8 @@ class Searcher:
             if level in self.opened:
                 keys, start, saved = self.opened[level]
                 key = self._keys(pair_rows[going], parent)
-                at = np.searchsorted(keys, key)
+                # The root is opened for all rows.
+                at = np.searchsorted(keys, key) if level else pair_rows[going]
                 at[at == len(keys)] = 0
                 known = keys[at] == key
                 value[going[known]] = saved[start[at[known]] + rank[known]]
@@ -213,7 +214,7 @@ class Searcher:
     ) -> np.ndarray:
         """Probabilities of children, by rank, of nodes of a level."""
         # Pairs of the same row and node are one request.
-        order = np.argsort(self._keys(rows, nodes), kind="stable")
+        order = np.argsort(self._keys(rows, nodes))
         row, node = rows[order], nodes[order]
         new = np.ones(len(order), dtype=bool)
         new[1:] = (node[1:] != node[:-1]) | (row[1:] != row[:-1])
@@ -231,5 +232,5 @@ class Searcher:
 def _by_node(
     rows: np.ndarray, nodes: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    order = np.argsort(nodes, kind="stable")
+    order = np.argsort((nodes.astype(np.int64) << 32) | rows)
     return rows[order], nodes[order], values[order]

@@ -19,7 +19,7 @@ from .._reductions.targets import Targets
 from .dense import BlockWork, block_scores, takes_blocks
 from .memory import aligned_zeros, naming_memory, padded
 from .model import Model, Visit, check_arrays
-from .penalty import automatic_c
+from .penalty import automatic_penalty, row_scale, row_sums
 from .threads import Threads, one_blas_thread
 
 __all__ = ["LinearArrays", "LinearModel", "LinearOptions", "LinearRates"]
@@ -257,31 +257,12 @@ class LinearModel(Model):
     # ------------------------------------------------------------------- training
     def sums(self, rows: Rows, targets: Targets) -> dict[str, Any]:
         """Sums over rows that the rates depend on."""
-        norms = rows.squared_norms
-        total = targets.total_weight()
-        used = total > 0
-        share = targets.row_share
-        measured = used & (norms > 0)
-        sums = {
-            "n_rows": rows.shape[0],
-            "n_used": int(np.count_nonzero(used)),
-            "share": float(share[measured].sum()),
-            "square": float((norms[used] * share[used]).sum()),
-            "used_share": float(share[used].sum()),
-            "log_square": float((np.log(norms[measured]) * share[measured]).sum()),
-            "total": float(total[used].sum()),
-            "sample_weight": targets.sample_weight_sum,
-        }
-        if self.options.alpha == "auto":
-            counts = rows.nonzero_counts()
-            sums |= {"n_values": int(counts.sum()), "filled": counts > 0}
-        return sums
+        return row_sums(rows, targets, shape=self.options.alpha == "auto")
 
     def begin(self, sums: dict[str, Any]) -> None:
         """Resolve penalty and first step."""
         loss, eta0 = self.options.loss, self.options.eta0
-        # The geometric mean: neither one row nor heavy tails carry it away.
-        square = float(np.exp(sums["log_square"] / sums["share"])) if sums["share"] else 1.0
+        square = row_scale(sums)
         # With a given step the intercept's is relative to the mean, as it always was.
         mean = sums["square"] / sums["used_share"] or 1.0
         if not np.isfinite(square) or not np.isfinite(mean):
@@ -305,15 +286,7 @@ class LinearModel(Model):
         loss, alpha = self.options.loss, self.options.alpha
         if alpha != "auto":
             return float(alpha)
-        n_features = int(np.count_nonzero(sums["filled"]))
-        c = automatic_c(
-            loss,
-            n_rows=sums["n_used"],
-            n_features=n_features,
-            share=sums["n_values"] / max(1, sums["n_rows"] * n_features),
-        )
-        size = sums["total"] / sums["n_used"] if LOSSES[loss].softmax else 1.0
-        return self.options.alpha_scale * square * size / (c * sums["sample_weight"])
+        return self.options.alpha_scale * automatic_penalty(loss, sums, square)
 
     @property
     def _intercept_rate(self) -> float:

@@ -1,12 +1,17 @@
-"""The penalty of ``alpha="auto"``: how strong, by the shape of X."""
+"""What the rates of linear models go by: the scale of the rows, and the penalty that suits X."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["automatic_c"]
+from .._data.rows import Rows
+from .._reductions.table import LOSSES
+from .._reductions.targets import Targets
+
+__all__ = ["automatic_c", "automatic_penalty", "row_scale", "row_sums"]
 
 # Rows with a larger share of non-zeros, among the features that occur, count as dense:
 # text and one-hot columns have at most a few percent, images from a fifth on.
@@ -68,3 +73,65 @@ def automatic_c(loss: str, *, n_rows: float, n_features: int, share: float) -> f
     if share >= _DENSE_SHARE:
         return rule.dense
     return float(np.clip(rule.factor * np.sqrt(n_features / n_rows), rule.low, rule.high))
+
+
+def row_sums(rows: Rows, targets: Targets, *, shape: bool) -> dict[str, Any]:
+    """Sums over rows that the rates depend on; those of parts may be added.
+
+    Parameters
+    ----------
+    rows : Rows
+    targets : Targets
+    shape : bool
+        Whether an automatic penalty needs the shape of X as well.
+    """
+    norms = rows.squared_norms
+    total = targets.total_weight()
+    used = total > 0
+    share = targets.row_share
+    measured = used & (norms > 0)
+    sums = {
+        "n_rows": rows.shape[0],
+        "n_used": int(np.count_nonzero(used)),
+        "share": float(share[measured].sum()),
+        "square": float((norms[used] * share[used]).sum()),
+        "used_share": float(share[used].sum()),
+        "log_square": float((np.log(norms[measured]) * share[measured]).sum()),
+        "total": float(total[used].sum()),
+        "sample_weight": targets.sample_weight_sum,
+    }
+    if shape:
+        counts = rows.nonzero_counts()
+        sums |= {"n_values": int(counts.sum()), "filled": counts > 0}
+    return sums
+
+
+def row_scale(sums: dict[str, Any]) -> float:
+    """The geometric mean of the squared norms: neither one row nor heavy tails carry it away."""
+    return float(np.exp(sums["log_square"] / sums["share"])) if sums["share"] else 1.0
+
+
+def automatic_penalty(
+    loss: str, sums: dict[str, Any], square: float, *, factor: float = 1.0
+) -> float:
+    """Penalty by the C of `automatic_c`, times a factor.
+
+    Parameters
+    ----------
+    loss : {"softmax", "sigmoid", "squared_hinge"}
+    sums : dict
+        Of `row_sums`, with the shape.
+    square : float
+        Scale of the squared norms.
+    factor : float, default=1.0
+        Of C.
+    """
+    n_features = int(np.count_nonzero(sums["filled"]))
+    c = factor * automatic_c(
+        loss,
+        n_rows=sums["n_used"],
+        n_features=n_features,
+        share=sums["n_values"] / max(1, sums["n_rows"] * n_features),
+    )
+    size = sums["total"] / sums["n_used"] if LOSSES[loss].softmax else 1.0
+    return square * size / (c * sums["sample_weight"])
