@@ -112,34 +112,20 @@ class LabelForest:
             total[:] = 0
             for tree in self.trees:
                 found = Searcher(tree, part).above(np.zeros(part.shape[0], dtype=np.float32))
-                total += found.values.reshape(total.shape)
+                total += found.sorted().values.reshape(total.shape)
             if len(self.trees) > 1:
                 total /= np.float32(len(self.trees))
 
         _in_threads(fill, range(0, rows.shape[0], step), n_threads)
         return out
 
-    def paths(self, rows: Rows, label: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For each tree: nodes on the way to a label, and their probabilities for each row."""
-        part = sparse_rows(rows)
-        pair_rows = np.arange(part.shape[0], dtype=np.int32)
-        out = []
-        for tree in self.trees:
-            path = tree.tree.paths(np.array([label]))
-            path = path[path[:, 0] >= 0]
-            nodes = np.repeat(path, part.shape[0], axis=1)
-            out.append((path[:, 0], Searcher(tree, part).along(pair_rows, nodes)))
-        return out
-
     def _mean(self, searchers: list[Searcher], found: list[ScoredPairs]) -> ScoredPairs:
         """The mean over trees of what any of them has found."""
         if len(found) == 1:
-            return found[0]
-        all_rows, all_labels, all_values = (
-            np.concatenate(part) for part in zip(*found, strict=True)
-        )
-        order = np.argsort(all_rows * np.int64(self.n_labels) + all_labels)
-        rows, labels = all_rows[order], all_labels[order]
+            return found[0].sorted()
+        together = ScoredPairs(*map(np.concatenate, zip(*found, strict=True)))
+        order = together.order()
+        rows, labels = together.rows[order], together.labels[order]
         new = np.ones(len(order), dtype=bool)
         new[1:] = (labels[1:] != labels[:-1]) | (rows[1:] != rows[:-1])
         rows, labels = rows[new], labels[new]
@@ -150,7 +136,7 @@ class LabelForest:
         for searcher, pairs in zip(searchers, found, strict=True):
             own = slice(first, first + len(pairs.rows))
             values = np.empty(len(rows), dtype=np.float32)
-            values[place[own]] = all_values[own]
+            values[place[own]] = pairs.values
             missing = np.ones(len(rows), dtype=bool)
             missing[place[own]] = False
             if missing.any():

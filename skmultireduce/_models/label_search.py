@@ -31,16 +31,20 @@ _NOT_BEST = (
 
 
 class ScoredPairs(NamedTuple):
-    """Labels of rows and their probabilities, by row and then label."""
+    """Labels of rows and their probabilities."""
 
     rows: np.ndarray
     labels: np.ndarray
     values: np.ndarray
 
-    @classmethod
-    def sorted(cls, rows: np.ndarray, labels: np.ndarray, values: np.ndarray) -> ScoredPairs:
-        order = np.argsort((rows.astype(np.int64) << 32) | labels)
-        return cls(rows[order], labels[order], values[order])
+    def order(self) -> np.ndarray:
+        """By row and then label."""
+        return np.argsort((self.rows.astype(np.int64) << 32) | self.labels)
+
+    def sorted(self) -> ScoredPairs:
+        """The same by row and then label."""
+        order = self.order()
+        return ScoredPairs(*(array[order] for array in self))
 
 
 class Searcher:
@@ -106,7 +110,7 @@ class Searcher:
         values, numbers, counts = labels
         inside = np.arange(shape[1]) < counts[:, None]
         found_rows = np.repeat(np.arange(self.n_rows, dtype=np.int32), counts)
-        return ScoredPairs.sorted(found_rows, numbers[inside], values[inside])
+        return ScoredPairs(found_rows, numbers[inside], values[inside])
 
     def beam(self, level: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         labels = (
@@ -172,7 +176,7 @@ class Searcher:
             leaf = labels >= 0
             found.append((hit_rows[leaf], labels[leaf], values[leaf]))
             requests = _by_node(hit_rows[~leaf], nodes[~leaf], values[~leaf])
-        return ScoredPairs.sorted(*(np.concatenate(p) for p in zip(*found, strict=True)))
+        return ScoredPairs(*map(np.concatenate, zip(*found, strict=True)))
 
     def along(self, pair_rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
         """Probabilities of the nodes on the way to labels, as products from the root on.
@@ -195,37 +199,39 @@ class Searcher:
                 value[:] = out[level - 1]
             going = np.flatnonzero(nodes >= 0)
             parent = self.tree.parents[nodes[going]]
+            key = self._keys(pair_rows[going], parent)
+            order = np.argsort(key)
+            going, parent, key = going[order], parent[order], key[order]
             rank = nodes[going] - self.tree.first_child[parent]
             if level in self.opened:
                 keys, start, saved = self.opened[level]
-                key = self._keys(pair_rows[going], parent)
-                # The root is opened for all rows.
-                at = np.searchsorted(keys, key) if level else pair_rows[going]
+                at = np.searchsorted(keys, key)
                 at[at == len(keys)] = 0
                 known = keys[at] == key
                 value[going[known]] = saved[start[at[known]] + rank[known]]
-                going, parent, rank = going[~known], parent[~known], rank[~known]
+                new = ~known
+                going, parent, rank, key = going[new], parent[new], rank[new], key[new]
             if len(going):
-                value[going] *= self._shares(level, pair_rows[going], parent, rank)
+                value[going] *= self._shares(level, pair_rows[going], parent, rank, key)
         return out
 
     def _shares(
-        self, level: int, rows: np.ndarray, nodes: np.ndarray, ranks: np.ndarray
+        self,
+        level: int,
+        rows: np.ndarray,
+        nodes: np.ndarray,
+        ranks: np.ndarray,
+        keys: np.ndarray,
     ) -> np.ndarray:
-        """Probabilities of children, by rank, of nodes of a level."""
+        """Probabilities of children, by rank, of nodes of a level, in the order of the keys."""
         # Pairs of the same row and node are one request.
-        order = np.argsort(self._keys(rows, nodes))
-        row, node = rows[order], nodes[order]
-        new = np.ones(len(order), dtype=bool)
-        new[1:] = (node[1:] != node[:-1]) | (row[1:] != row[:-1])
+        new = np.ones(len(keys), dtype=bool)
+        new[1:] = keys[1:] != keys[:-1]
         first = np.flatnonzero(new)
-        start = np.append(first, len(order)).astype(np.int64)
-        requests = (row[first], node[first], np.ones(len(first), dtype=np.float32))
-        shown = np.empty(len(order), dtype=np.float32)
-        wanted = (start, ranks[order].astype(np.int32), shown)
-        self._open(level, requests, 0, wanted, _NOT_BEST, _NOT_ABOVE)
-        out = np.empty(len(order), dtype=np.float32)
-        out[order] = shown
+        start = np.append(first, len(keys)).astype(np.int64)
+        requests = (rows[first], nodes[first], np.ones(len(first), dtype=np.float32))
+        out = np.empty(len(keys), dtype=np.float32)
+        self._open(level, requests, 0, (start, ranks.astype(np.int32), out), _NOT_BEST, _NOT_ABOVE)
         return out
 
 
