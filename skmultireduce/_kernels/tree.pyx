@@ -19,7 +19,7 @@ nodes of a row are in a heap with ties by number, so that no order of work chang
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.math cimport fabs, sqrt
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from skmultireduce._kernels.buffers cimport FLOAT32, FLOAT64, INT32, INT64, UINT64, UINT8, take
 from skmultireduce._kernels.simd cimport scale
@@ -34,6 +34,7 @@ from skmultireduce._kernels.tree_search cimport (
     add_scores,
     enter_chunk,
     keep_best,
+    least_of,
     leave_chunk,
     skm_from_half,
     to_probabilities,
@@ -745,7 +746,7 @@ def open_nodes(
         int64_t room = len(above[3])
         int64_t i, j, k, last, n_children, n_at_a_time, row, start, offset, n_found = 0
         int32_t node, child, number
-        float p, least
+        float p, least, least_label
         float* z
         Chunk chunk
     with nogil:
@@ -799,29 +800,38 @@ def open_nodes(
                 if give:
                     for k in range(wanted_start[j], wanted_start[j + 1]):
                         wanted_p[k] = p * z[wanted_child[k]]
-                elif keep:
+                    continue
+                scale(z, n_children, p)
+                if keep:
                     if saved_start is not NULL:
-                        for k in range(n_children):
-                            saved[saved_start[j] + k] = p * z[k]
+                        memcpy(&saved[saved_start[j]], z, n_children * sizeof(float))
+                    # What a full heap does not take is passed over without a look at it.
+                    least = least_of(node_p + row * n_nodes, node_count[row], n_nodes)
+                    least_label = least_of(label_p + row * n_labels, label_count[row], n_labels)
                     for k in range(n_children):
                         number = label_of[child + k]
+                        if z[k] < (least if number < 0 else least_label):
+                            continue
                         if number < 0:
                             keep_best(
                                 node_p + row * n_nodes, node_number + row * n_nodes,
                                 &node_count[row],
-                                n_nodes, p * z[k], <int32_t>(child + k))
+                                n_nodes, z[k], <int32_t>(child + k))
+                            least = least_of(node_p + row * n_nodes, node_count[row], n_nodes)
                         else:
                             keep_best(
                                 label_p + row * n_labels, label_number + row * n_labels,
                                 &label_count[row],
-                                n_labels, p * z[k], number)
+                                n_labels, z[k], number)
+                            least_label = least_of(
+                                label_p + row * n_labels, label_count[row], n_labels)
                 else:
                     least = threshold[row]
                     for k in range(n_children):
-                        if p * z[k] >= least:
+                        if z[k] >= least:
                             above_row[n_found] = <int32_t>row
                             above_node[n_found] = <int32_t>(child + k)
-                            above_p[n_found] = p * z[k]
+                            above_p[n_found] = z[k]
                             n_found += 1
             i = last
     return i, n_found

@@ -20,6 +20,10 @@ cdef enum:
     # To be added: divided by their sum over the children of a node.
     DIVIDED = 4
 
+cdef enum:
+    # Features that are looked up at a time.
+    _PIECE = 64
+
 
 cdef struct Chunk:
     # Features that occur, how many entries each has, and the entries: child and weight.
@@ -53,16 +57,28 @@ cdef inline void add_scores(
     const Chunk* chunk, const int32_t* places, const int32_t* starts,
     const float* data, const int32_t* indices, int64_t n, float* z,
 ) noexcept nogil:
+    # First which features occur, without a branch on it, then their entries.
     cdef:
-        int64_t j
+        int32_t hits[_PIECE]
+        float hit_data[_PIECE]
+        int64_t first, last, j, n_hits
         int32_t place, e
         float x
-    for j in range(n):
-        place = places[indices[j]]
-        if place:
-            x = data[j]
+    first = 0
+    while first < n:
+        last = first + _PIECE if first + _PIECE < n else n
+        n_hits = 0
+        for j in range(first, last):
+            place = places[indices[j]]
+            hits[n_hits] = place
+            hit_data[n_hits] = data[j]
+            n_hits += place != 0
+        for j in range(n_hits):
+            place = hits[j]
+            x = hit_data[j]
             for e in range(starts[place - 1], starts[place]):
                 z[chunk.children[e]] += x * chunk.values[e]
+        first = last
 
 
 cdef inline void to_probabilities(float* z, int64_t n, int kind) noexcept nogil:
@@ -91,6 +107,11 @@ cdef inline void to_probabilities(float* z, int64_t n, int kind) noexcept nogil:
 cdef inline bint is_worse(float p, int32_t number, float q, int32_t other) noexcept nogil:
     # Ties go to the smaller number.
     return p < q or (p == q and number > other)
+
+
+cdef inline float least_of(const float* p, int32_t count, int32_t most) noexcept nogil:
+    # What the best `most` take at least.
+    return p[0] if count == most else -1
 
 
 cdef inline void keep_best(

@@ -18,9 +18,9 @@ __all__ = ["LabelForest", "sparse_rows"]
 # Rows of a block: so many for each node of the last level, so that its chunk is entered once
 # for several of them, within these bounds.
 _ROWS_A_NODE = 2
-_LEAST_ROWS, _MOST_ROWS = 2048, 32768
+_LEAST_ROWS, _MOST_ROWS = 8192, 32768
 
-# Of several trees' labels, twice the `top_k` of each are candidates, or more.
+# Nodes that a search opens before it looks at what else may be as good as what it has found.
 _WIDTH_OF_EXACT = 10
 
 
@@ -73,7 +73,8 @@ class LabelForest:
             beam = width or _WIDTH_OF_EXACT
             # Of several trees, labels beyond the k best of one may be among those of the mean.
             n = max(k, beam) if several else k
-            found = _best(self._mean(searchers, [s.best(beam, n) for s in searchers]), k)
+            best = [s.best(beam, n) for s in searchers]
+            found = _best(self._mean(searchers, best, n), k)
             if width is not None:
                 return found
             # No label that is better than the k-th so far is below it in every tree.
@@ -119,8 +120,10 @@ class LabelForest:
         _in_threads(fill, range(0, rows.shape[0], step), n_threads)
         return out
 
-    def _mean(self, searchers: list[Searcher], found: list[ScoredPairs]) -> ScoredPairs:
-        """The mean over trees of what any of them has found."""
+    def _mean(
+        self, searchers: list[Searcher], found: list[ScoredPairs], n: int | None = None
+    ) -> ScoredPairs:
+        """The mean over trees of what any of them has found; of each row the n best so far."""
         if len(found) == 1:
             return found[0].sorted()
         together = ScoredPairs(*map(np.concatenate, zip(*found, strict=True)))
@@ -131,20 +134,23 @@ class LabelForest:
         rows, labels = rows[new], labels[new]
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.cumsum(new) - 1
-        total = np.zeros(len(rows), dtype=np.float32)
+        values = np.full((len(found), len(rows)), -1, dtype=np.float32)
         first = 0
-        for searcher, pairs in zip(searchers, found, strict=True):
-            own = slice(first, first + len(pairs.rows))
-            values = np.empty(len(rows), dtype=np.float32)
-            values[place[own]] = pairs.values
-            missing = np.ones(len(rows), dtype=bool)
-            missing[place[own]] = False
-            if missing.any():
-                # A label that this tree left out is not of probability 0 there.
+        for own, pairs in zip(values, found, strict=True):
+            own[place[first : first + len(pairs.rows)]] = pairs.values
+            first += len(pairs.rows)
+        if n is not None:
+            kept = _are_best(rows, np.maximum(values, 0).sum(axis=0), n)
+            rows, labels, values = rows[kept], labels[kept], values[:, kept]
+        for searcher, own in zip(searchers, values, strict=True):
+            # A label that this tree left out is not of probability 0 there.
+            missing = np.flatnonzero(own < 0)
+            if len(missing):
                 paths = searcher.tree.paths(labels[missing])
-                values[missing] = searcher.along(rows[missing], paths)[-1]
-            total += values
-            first = own.stop
+                own[missing] = searcher.along(rows[missing], paths)[-1]
+        total = np.zeros(len(rows), dtype=np.float32)
+        for own in values:
+            total += own
         total /= np.float32(len(found))
         return ScoredPairs(rows, labels, total)
 
@@ -164,20 +170,25 @@ class LabelForest:
         return ScoredPairs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _best(pairs: ScoredPairs, k: int) -> ScoredPairs:
-    """The k best labels of each row; ties go to the smaller label."""
-    counts = np.bincount(pairs.rows)
+def _are_best(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
+    """Which are the k best of their row; ties go to the one that comes first."""
+    counts = np.bincount(rows)
     most = int(counts.max(initial=0))
     if most <= k:
-        return pairs
+        return np.ones(len(rows), dtype=bool)
     # Bits of a probability are in the order of its value; the place breaks ties.
     keys = np.full((len(counts), most), -1, dtype=np.int64)
     inside = np.arange(most) < counts[:, None]
     place = np.broadcast_to(np.arange(most - 1, -1, -1), inside.shape)[inside]
-    keys[inside] = (np.abs(pairs.values).view(np.int32).astype(np.int64) << 32) | place
+    keys[inside] = (np.abs(values).view(np.int32).astype(np.int64) << 32) | place
     least = np.partition(keys, most - k, axis=1)[:, most - k]
-    kept = (keys >= np.maximum(least, 0)[:, None])[inside]
-    return ScoredPairs(pairs.rows[kept], pairs.labels[kept], pairs.values[kept])
+    return (keys >= np.maximum(least, 0)[:, None])[inside]
+
+
+def _best(pairs: ScoredPairs, k: int) -> ScoredPairs:
+    """The k best labels of each row; ties go to the smaller label."""
+    kept = _are_best(pairs.rows, pairs.values, k)
+    return ScoredPairs(*(array[kept] for array in pairs))
 
 
 def _in_threads(function: Callable[[Any], Any], arguments: Any, n_threads: int) -> list:
