@@ -487,7 +487,7 @@ def markdown(results: dict) -> str:
         "(`grouped_rows` of `benchmarks/label_trees.py`), 30,000 rows. Rows have unit norm. "
         "Trees: `LabelTreeClassifier(dtype='float16')`, all else the defaults, with "
         f"`n_trees=3` or `n_matching_negatives={NEGATIVES}`; omikuji's defaults (3 trees), "
-        "napkinXC's PLT, PECOS' XR-Linear. *Flat, C=1, 5 epochs*: `branching=()`. Times are "
+        "napkinXC's PLT, PECOS' XR-Linear. *Flat, C=1, 5 epochs*: `branching=()`, `alpha=1/n`. Times are "
         "processor time, the least of the seeds; quality is their mean. P@k and J* (the Jaccard "
         f"index at the best single cutoff) of the {TOP} best labels of a row; predictions of "
         "omikuji are a row a call.",
@@ -544,6 +544,23 @@ def in_process(*arguments: str) -> dict | None:
     return row
 
 
+def store(path: Path, row: dict) -> None:
+    """Put a result in place of an older one; the file may have changed meanwhile."""
+    results = {"rows": [], "checks": {}}
+    if path.exists():
+        results = json.loads(path.read_text())
+    results["machine"] = measure.machine()
+    if "check" in row:
+        results["checks"][row["check"]] = row
+    else:
+        kept = [r for r in results["rows"] if any(r[k] != row[k] for k in ("set", "tool", "seed"))]
+        order = [(s, t) for s in SETS for t in CONTENDERS]
+        results["rows"] = sorted(
+            [*kept, row], key=lambda r: (order.index((r["set"], r["tool"])), r["seed"])
+        )
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
@@ -565,16 +582,8 @@ def main() -> int:
         print(json.dumps(row), file=out)
         return 0
     stored = args.results / "label_trees.json"
-    results = {"machine": measure.machine(), "rows": [], "checks": {}}
-    if stored.exists():
-        results |= {k: v for k, v in json.loads(stored.read_text()).items() if k != "machine"}
-
-    def store() -> None:
-        stored.write_text(json.dumps(results, indent=1) + "\n")
-
     if args.report:
         args.sets, args.checks = (), ()
-        results = json.loads(stored.read_text())
     for name in args.sets:
         if name in REAL and not data.SHARED.exists():
             continue
@@ -586,18 +595,11 @@ def main() -> int:
                 row = in_process("--run", name, tool, str(seed))
                 if row is None:
                     break
-                key = (name, tool, seed)
-                rows = [r for r in results["rows"] if (r["set"], r["tool"], r["seed"]) != key]
-                order = [(s, t) for s in SETS for t in CONTENDERS]
-                results["rows"] = sorted(
-                    [*rows, row], key=lambda r: (order.index((r["set"], r["tool"])), r["seed"])
-                )
-                store()
+                store(stored, row)
     for name in args.checks:
         row = in_process("--check", name)
         if row is not None:
-            results["checks"][name] = row
-            store()
+            store(stored, row)
     (args.results / "label_trees.md").write_text(markdown(json.loads(stored.read_text())))
     return 0
 
