@@ -489,8 +489,8 @@ def markdown(results: dict) -> str:
         f"`n_trees=3` or `n_matching_negatives={NEGATIVES}`; omikuji's defaults (3 trees), "
         "napkinXC's PLT, PECOS' XR-Linear. *Flat, C=1, 5 epochs*: `branching=()`, `alpha=1/n`. "
         "Times are processor time, the least of the seeds; quality is their mean. P@k and J* (the "
-        f"Jaccard index at the best single cutoff) of the {TOP} best labels of a row; predictions of "
-        "omikuji are a row a call.",
+        f"Jaccard index at the best single cutoff) of the {TOP} best labels of a row; predictions "
+        "of omikuji are a row a call.",
         "",
         "| set | model | fit (s) | predict (µs a row) | disk (MB) | fit (MB) | P@1 | P@3 | P@5 "
         "| J* |",
