@@ -167,7 +167,7 @@ def test_label_vectors_are_sums_of_rows(weighted):
 def test_auto_branching_grows_with_the_labels():
     assert auto_branching(1024) == ()
     assert auto_branching(10_000) == (160,)
-    assert auto_branching(100_000) == (48, 32)
+    assert auto_branching(100_000) == (48, 48)
     for n in (1025, 5000, 60_000, 10**6):
         last = n / np.prod(auto_branching(n))
         assert 8 <= last <= 80

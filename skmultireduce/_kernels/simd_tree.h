@@ -48,6 +48,23 @@ SKM_CLONES SKM_API void skm_below_one(float *SKM_RESTRICT z, int64_t n)
         z[k] = z[k] < 0.99999994f ? z[k] : 0.99999994f;
 }
 
+/* Whether a magnitude is at least this; adds what is not finite if a number is not. */
+SKM_CLONES SKM_API int skm_reaches(
+    const float *SKM_RESTRICT z, int64_t n, float least, double *total)
+{
+    int64_t k;
+    float sum = 0;
+    int64_t count = 0;
+    SKM_SIMD_SUM(sum)
+    for (k = 0; k < n; ++k)
+        sum += z[k];
+    SKM_SIMD_SUM(count)
+    for (k = 0; k < n; ++k)
+        count += z[k] >= least || z[k] <= -least;
+    *total += sum;
+    return count > 0;
+}
+
 /* Half precision to single, finite numbers, by the bits: the exponent is moved up by 112,
    by a multiplication, which is right for subnormal numbers as well. */
 SKM_CLONES SKM_API void skm_from_half(

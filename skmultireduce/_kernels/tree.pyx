@@ -37,6 +37,7 @@ from skmultireduce._kernels.tree_search cimport (
     least_of,
     leave_chunk,
     skm_from_half,
+    skm_reaches,
     to_probabilities,
 )
 from skmultireduce._kernels.tree_training cimport Problem, Rates, train_problem
@@ -371,9 +372,10 @@ cdef inline int64_t write_chunk(
     for i in range(p.n_features):
         w = p.weights + i * p.stride
         before = used
+        if not skm_reaches(w + first, last - first, smallest, total):
+            continue
         for k in range(first, last):
             value = w[k]
-            total[0] += value
             if fabs(value) >= smallest and value != 0:
                 out_children[used] = <uint8_t>(k - first)
                 out_values[used] = value

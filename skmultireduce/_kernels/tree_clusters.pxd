@@ -58,12 +58,21 @@ cdef inline void put_largest_first(
             break
 
 
-cdef inline void add_vector(
-    const Vectors* x, int32_t label, float* sums, int64_t side, float sign
+cdef inline double add_vector(
+    const Vectors* x, int32_t label, float* sums, int64_t side
 ) noexcept nogil:
-    cdef int64_t j
+    # Returns by how much the square of the sum grows.
+    cdef:
+        int64_t j
+        float product = 0, square = 0, value
+        float* place
     for j in range(x.indptr[label], x.indptr[label + 1]):
-        sums[2 * <int64_t>x.indices[j] + side] += sign * x.data[j]
+        place = &sums[2 * <int64_t>x.indices[j] + side]
+        value = x.data[j]
+        product += value * place[0]
+        square += value * value
+        place[0] += value
+    return 2 * <double>product + square
 
 
 cdef inline void two_products(
@@ -111,8 +120,8 @@ cdef inline void bisect(
     n_left = n_first * n_used // n
     if n_left < 1:
         n_left = 1
-    add_vector(x, labels[0], sums, 0, 1)
-    add_vector(x, labels[1], sums, 1, 1)
+    add_vector(x, labels[0], sums, 0)
+    add_vector(x, labels[1], sums, 1)
     first_norm = second_norm = 1
     for _ in range(_MOST_STEPS):
         for i in range(n_used):
@@ -120,16 +129,12 @@ cdef inline void bisect(
             scores[i] = <float>(a / first_norm - b / second_norm)
         put_largest_first(scores, labels, n_used, n_left)
         clear_sums(x, labels, n_used, sums)
-        for i in range(n_used):
-            add_vector(x, labels[i], sums, i >= n_left, 1)
-        # The sum of a side times its own vectors is its square.
         first_square = second_square = 0
         for i in range(n_used):
-            two_products(x, labels[i], sums, &a, &b)
             if i < n_left:
-                first_square += a
+                first_square += add_vector(x, labels[i], sums, 0)
             else:
-                second_square += b
+                second_square += add_vector(x, labels[i], sums, 1)
         first_norm = sqrt(first_square) if first_square > 1e-30 else 1
         second_norm = sqrt(second_square) if second_square > 1e-30 else 1
         # The mean cosine of a label and its side.

@@ -10,6 +10,7 @@ cdef extern from "simd_tree.h" nogil:
     void skm_exp_hinge(float* z, int64_t n)
     void skm_below_one(float* z, int64_t n)
     void skm_from_half(float* out, const uint16_t* half, int64_t n)
+    int skm_reaches(const float* z, int64_t n, float least, double* total)
 
 # How scores of children become probabilities.
 cdef enum:

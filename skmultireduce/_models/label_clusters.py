@@ -111,9 +111,9 @@ def auto_branching(n_labels: int) -> tuple[int, ...]:
     last = n_labels / _LAST
     if n_labels <= _TWO_LEVELS:
         return (_even(last),)
-    # The root is the wider one.
+    # No last node has more than a chunk.
     root = _even(last**0.5 + 8)
-    return (root, _even(last / root))
+    return (root, _even(last / root + 8))
 
 
 def _even(number: float) -> int:
