@@ -11,7 +11,9 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 # Cannot be imported without its optional packages.
-collect_ignore = [] if find_spec("distributed") else ["skmultireduce/dask.py"]
+collect_ignore = (
+    [] if find_spec("distributed") else ["skmultireduce/dask.py", "skmultireduce/_cluster"]
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

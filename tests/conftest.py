@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -72,14 +73,22 @@ def cooking(cooking_files):
     return X, train.target, tfidf.transform(test.data), test.target
 
 
+# The name of this argument since SciPy 1.15, and before.
+_RNG = "rng" if "rng" in signature(sp.random_array).parameters else "random_state"
+
+
+def random_csr(rng, shape, density, dtype=np.float64):
+    """CSR array of uniform numbers, of float64 rounded to `dtype`."""
+    X = sp.random_array(shape, density=density, format="csr", dtype=np.float64, **{_RNG: rng})
+    return X.astype(dtype)
+
+
 def random_problem(
     seed=0, n_rows=60, n_features=30, n_labels=7, density=0.3, dtype=np.float64, index=np.int32
 ):
     """Sparse rows and label sets of sizes 0 to n_labels."""
     rng = np.random.default_rng(seed)
-    X = sp.random_array(
-        (n_rows, n_features), density=density, format="csr", random_state=rng, dtype=np.float64
-    ).astype(dtype)
+    X = random_csr(rng, (n_rows, n_features), density, dtype)
     X.indices = X.indices.astype(index)
     y = (rng.random((n_rows, n_labels)) < rng.random((n_rows, 1)) * 0.8).astype(np.int8)
     return X, y

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 import sklearn
 from hypothesis import given, settings
@@ -242,9 +240,9 @@ class Lowering:
     lambda: pd.Series(TEXTS),
     lambda: pd.Series(TEXTS, dtype="string"),
     lambda: pd.Series([*TEXTS, None]),
-    lambda: pl.Series(TEXTS),
-    lambda: pl.Series([*TEXTS, None]),
-    lambda: pa.array(TEXTS),
+    lambda: pytest.importorskip("polars").Series(TEXTS),
+    lambda: pytest.importorskip("polars").Series([*TEXTS, None]),
+    lambda: pytest.importorskip("pyarrow").array(TEXTS),
     lambda: dict.fromkeys(TEXTS),
     lambda: ["lone \ud800 surrogate", "\ud800\udc00 two"],
 ])  # fmt: skip
