@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 import scipy.sparse as sp
+from sklearn import get_config
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -73,8 +74,12 @@ def cooking(cooking_files):
     return X, train.target, tfidf.transform(test.data), test.target
 
 
-# The name of this argument since SciPy 1.15, and before.
-_RNG = "rng" if "rng" in signature(sp.random_array).parameters else "random_state"
+SCIPY = tuple(map(int, scipy.__version__.split(".")[:2]))
+_RNG = "rng" if SCIPY >= (1, 15) else "random_state"
+
+HAS_SPARSE_INTERFACE = pytest.mark.skipif(
+    "sparse_interface" not in get_config(), reason="new in scikit-learn 1.9"
+)
 
 
 def random_csr(rng, shape, density, dtype=np.float64):
