@@ -140,12 +140,12 @@ def main() -> int:
         }
         for number, name in enumerate(args.only):
             parts = {p: registry.get_project(f"p{number}-{p}") for p in ("part", "whole")}
-            begin = time.perf_counter()
+            begin = time.process_time()
             parts["whole"].train(DocumentList(corpora["whole"]), jobs=args.threads)
-            trained = time.perf_counter() - begin
-            begin = time.perf_counter()
+            trained = time.process_time() - begin
+            begin = time.process_time()
             batches = list(parts["whole"].suggest_corpus(DocumentList(corpora["test"])).batches)
-            suggested = time.perf_counter() - begin
+            suggested = time.process_time() - begin
             if BACKENDS[name][0] == "skmultireduce":
                 # Its own cutoff, of folds of the training documents.
                 limit, threshold = MOST, 0.5
@@ -184,7 +184,7 @@ def main() -> int:
             "# Backends of Annif",
             "",
             f"`benchmarks/annif_backends.py`, {machine['date'][:10]}, {machine['cpu']}, "
-            f"{args.threads} thread, annif {version('annif')}, omikuji {version('omikuji')}, "
+            f"times of the processor, annif {version('annif')}, omikuji {version('omikuji')}, "
             f"scikit-learn {version('scikit-learn')}: {len(train):,} questions of cooking, "
             f"{len(labels)} subjects, {len(test):,} test questions. All see the same words, by "
             "Annif's analyzer and its tf-idf. Metrics are Annif's, of 100 suggestions. F1 is the "
