@@ -281,6 +281,30 @@ def test_pruned_search_on_many_scores():
         assert metric_value("f1", average, y, scores >= found.value) == pytest.approx(found.score)
 
 
+@pytest.mark.parametrize("metric", list(METRICS))
+@pytest.mark.parametrize("seed", range(4))
+def test_search_within_segments_of_many_candidates(metric, seed):
+    """Exact, where the mean over labels has so many candidates that most are left out at first."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random((9000, 2)) < [0.9, 0.6]).astype(int)
+    # Hardly better than chance: the curve is flat, and many segments stay in question.
+    scores = rng.normal(size=y.shape) + 0.1 * y
+    candidates = np.unique(scores[y == 1])
+    parts = []
+    for label in range(2):
+        own = np.sort(scores[:, label])
+        hits = np.sort(scores[y[:, label] == 1, label])
+        n = len(own) - np.searchsorted(own, candidates)
+        tp = len(hits) - np.searchsorted(hits, candidates)
+        both = n + len(hits)
+        parts.append(tp / (both - tp) if metric == "jaccard" else 2 * tp / both)
+    curve = np.mean(parts, axis=0)
+    found = find(search_of(pools_of(y, scores, 2, step=4000), metric=metric, average="macro"))
+    assert found.score == pytest.approx(curve.max(), abs=1e-12)
+    at = np.searchsorted(candidates, found.value)
+    assert curve[at] == pytest.approx(curve.max(), abs=1e-12)
+
+
 @pytest.mark.parametrize("make", ["histogram", "rows"])
 def test_merged_accumulators_equal_one_pass(make):
     rng = np.random.default_rng(0)
