@@ -281,6 +281,26 @@ def test_pruned_search_on_many_scores():
         assert metric_value("f1", average, y, scores >= found.value) == pytest.approx(found.score)
 
 
+@pytest.mark.parametrize("average", ["micro", "samples", "macro"])
+@pytest.mark.parametrize("scale", [1e-3, 0.2, 1e3])
+def test_weights_count_relative_to_each_other(average, scale):
+    """Score and its error, also where all weights together are less than one row."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, (12, 3))
+    scores = rng.normal(size=y.shape) + y
+    weight = rng.random(12) + 0.1
+    found = []
+    for factor in (1.0, scale):
+        pools = pools_of(y, scores, 2, weight * factor)
+        found.append(evaluate(search_of(pools, metric="f1", average=average), np.float64(0.3)))
+    assert found[0].score == pytest.approx(
+        metric_value("f1", average, y, scores >= 0.3, weight), rel=1e-12
+    )
+    assert found[0].stderr > 0
+    for name in ("score", "stderr", "threshold"):
+        assert getattr(found[1], name) == pytest.approx(getattr(found[0], name), rel=1e-9)
+
+
 @pytest.mark.parametrize("metric", list(METRICS))
 @pytest.mark.parametrize("seed", range(4))
 def test_search_within_segments_of_many_candidates(metric, seed):
