@@ -22,7 +22,7 @@ import data
 import measure
 import numpy as np
 import scipy.sparse as sp
-from kernels import print_row, public, timed_kernels
+from kernels import print_row, public, table, timed_kernels
 from scipy.linalg.blas import sgemm
 from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -379,6 +379,37 @@ def mapped(gib: float) -> dict:
 
 
 # ------------------------------------------------------------------------------ main
+TITLES = {
+    "rates": "Rate of an epoch, beside sgemm's on blocks of 64 rows",
+    "threads": "A second thread, 20,000 x 768 x 1,000",
+    "mapped": "Training on a file of float16 that is mapped into memory",
+    "peers": "Heads: processor time of one thread, and the best J on test rows",
+    "against": "Times of an epoch and of a fit (two epochs) of 0.1.0 over those here",
+}
+
+
+def report(files: list[Path]) -> str:
+    """Tables of the results of several runs."""
+    lines = ["# Dense rows", "", "Written by `benchmarks/dense.py --report`, from its own files."]
+    for file in files:
+        result = json.loads(file.read_text())
+        machine = result.pop("machine")
+        for part, rows in result.items():
+            where = f"{machine['cpu']}, {machine['simd']}, {machine['cores']} cores"
+            lines += [
+                "",
+                f"## {TITLES[part]}",
+                "",
+                f"{machine['date'][:10]}, {where}, load average ",
+            ]
+            lines[-1] += f"{machine['load_average']:.1f} at the end."
+            named = rows if isinstance(rows, dict) and part == "peers" else {"": rows}
+            for name, own in named.items():
+                lines += ["", *([f"{name}:", ""] if name else [])]
+                lines += table(own if isinstance(own, list) else [own])
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--save", type=Path, help="write the results to this file")
@@ -386,6 +417,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--grid", action="store_true", help="rates of many shapes")
     parser.add_argument("--against", type=Path, help="another checkout, over the grid")
+    parser.add_argument("--report", type=Path, nargs="+", help="tables of saved results")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--sets", nargs="*", help="peers, on these sets (none named: all)")
     parser.add_argument("--vectors", nargs="+", default=[], help="as cooking=vectors.npz")
@@ -402,7 +434,10 @@ def main() -> int:
     if args.worker:
         worker()
         return 0
-    result: dict[str, Any] = {"machine": measure.machine()}
+    if args.report:
+        args.save.write_text(report(args.report))
+        return 0
+    result: dict[str, Any] = {}
     if args.against:
         result["against"] = against(args.against, args.rows, args.repeats)
     elif args.threads:
@@ -418,6 +453,7 @@ def main() -> int:
     else:
         result["rates"] = rates(GRID if args.grid else SHAPES, args.rows, args.repeats)
     if args.save:
+        result["machine"] = measure.machine()
         args.save.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

@@ -502,18 +502,21 @@ def search(repeats: int) -> list[dict]:
 
 
 # ------------------------------------------------------------------------ main
-def print_row(row: dict, *, first: bool) -> None:
-    """A row of a markdown table, after its head if it is the first."""
+def table(rows: list[dict]) -> list[str]:
+    """Lines of a markdown table; all rows have the keys of the first."""
 
     def cell(value: Any) -> str:
         if isinstance(value, bool | np.bool_):
             return "yes" if value else "**no**"
         return f"{value:.3g}" if isinstance(value, float) else str(value)
 
-    if first:
-        print("| " + " | ".join(row) + " |")
-        print("|" + " --- |" * len(row))
-    print("| " + " | ".join(map(cell, row.values())) + " |", flush=True)
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])]
+    return lines + ["| " + " | ".join(map(cell, row.values())) + " |" for row in rows]
+
+
+def print_row(row: dict, *, first: bool) -> None:
+    """A row of a markdown table, after its head if it is the first."""
+    print("\n".join(table([row])[0 if first else 2 :]), flush=True)
 
 
 def parse() -> argparse.Namespace:
