@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from twins import linear as twin
 
-from conftest import random_problem
+from conftest import random_csr, random_problem
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import linear as kernel
@@ -78,7 +78,10 @@ def test_epoch_equals_reference(reduction, loss, dtype, index, weights):
         W, b, rows, targets, order=order, shown=shown, max_step=max_step, eta=0.4,
         eta_change=-0.001, alpha=0.01, intercept_rate=0.3,
     )  # fmt: skip
-    tolerance = {"rtol": 2e-4, "atol": 2e-5} if dtype == np.float32 else {"rtol": 1e-9}
+    tolerance = {"rtol": 1e-9}
+    if dtype == np.float32:
+        # Rounding is of the largest weights, up to 30 here, on their way.
+        tolerance = {"rtol": 2e-4, "atol": 2e-5 + 2e-6 * np.abs(W2).max()}
     np.testing.assert_allclose(W1, W2, **tolerance)
     np.testing.assert_allclose(b1, b2, **tolerance)
     assert loss1 == pytest.approx(loss2, rel=2e-5 if dtype == np.float32 else 1e-10)
@@ -179,7 +182,7 @@ def test_penalty_factor_never_overflows():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "lowest", "bound"), [(np.float32, -87.0, 1.2e-7), (np.float64, -708.0, 4e-16)]
+    ("dtype", "lowest", "bound"), [(np.float32, -87.0, 1.2e-7), (np.float64, -708.0, 4.1e-16)]
 )
 def test_exponential_over_the_whole_range(dtype, lowest, bound):
     x = np.unique(
@@ -239,7 +242,7 @@ def test_scores_of_rows_with_a_factor():
 @pytest.mark.parametrize("dense", [False, True])
 def test_scores_of_sparse_weights(dtype, index, offset, dense):
     X, _ = random_problem(5, n_rows=20, n_features=9, dtype=dtype, index=index)
-    W = sp.random_array((9, 17), density=0.4, random_state=0, dtype=dtype).toarray()
+    W = random_csr(np.random.default_rng(0), (9, 17), 0.4, dtype).toarray()
     W[3] = 0
     W = sp.csr_array(W)
     b = np.random.default_rng(1).normal(size=17).astype(dtype)

@@ -18,7 +18,9 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import cross_val_score
 
+from conftest import random_csr
 from skmultireduce import MultiLabelSGDClassifier
+from skmultireduce._cutoff import report
 from skmultireduce.metrics import (
     coverage_at_k_score,
     f1_at_k_score,
@@ -214,7 +216,7 @@ def test_errors_and_scorers(metric):
 def test_memory_is_that_of_stored_entries():
     rng = np.random.default_rng(0)
     shape = (2000, 100_000)
-    y = sp.random_array(shape, density=3e-5, rng=rng, format="csr")
+    y = random_csr(rng, shape, 3e-5)
     y.data[:] = 1
     indices = np.sort(rng.integers(0, shape[1], (shape[0], 20)), axis=1)
     scores = sp.csr_array(
@@ -287,3 +289,16 @@ def test_report_refuses():
     ):
         with pytest.raises(ValueError, match=message):
             multilabel_report(**{"y_true": y, "y_pred": y, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "name"),
+    [
+        (1, 1, "1 row"),
+        (2, 2, "2 rows"),
+        (1, 9, "1 to 9 rows"),
+        (10, np.inf, "10 rows or more"),
+    ],
+)
+def test_groups_of_labels_are_named_by_their_rows(low, high, name):
+    assert report._group_name(low, high) == name
