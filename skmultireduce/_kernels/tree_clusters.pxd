@@ -139,7 +139,7 @@ cdef inline void bisect(
         second_norm = sqrt(second_square) if second_square > 1e-30 else 1
         # The mean cosine of a label and its side.
         quality = (first_norm + second_norm) / n_used
-        if quality <= best * (1 + 1e-4):
+        if quality <= best * (1 + 1e-3):
             break
         best = quality
     if n_used < n or n_left != n_first:
