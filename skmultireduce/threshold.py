@@ -309,7 +309,23 @@ class ThresholdedMultiLabel(BaseThreshold):
         a label that reaches it with no cutoff is never predicted (its cutoff is infinity,
         its number in `unreachable_labels_`). Labels with fewer than `min_positives` take
         the one cutoff that reaches it for all labels together, if they reach it there.
-        Not together with `min_labels` then.
+        Not together with `min_labels` then. On new rows it may be missed, unless `guarantee`
+        or `confidence` makes it a promise.
+    guarantee : {"expectation"}, default=None
+        With `min_recall`: new rows have this recall in expectation over the held-out ones,
+        exactly, whatever the model and the number of rows (conformal risk control, theory
+        5.9). Of all labels together, or with a samples average the mean over rows, where a
+        row without labels misses none. Where no cutoff is low enough everything is predicted.
+    confidence : float in (0, 1), default=None
+        With `min_precision` or `min_recall`: new rows have it with this probability over
+        the held-out ones (learn then test, theory 5.10): micro-averaged, or with a samples
+        average the mean over rows, where an empty prediction has no wrong label and a row
+        without labels misses none. With ``strategy="per_label"`` every label that is
+        predicted has it (theory 5.11); labels with fewer than `min_positives` are not.
+        `max_labels` makes promises of a precision easier to keep: one row can do less harm.
+        Both kinds of promises need rows that the predicting model has not seen:
+        ``cv="prefit"``, or a single split with ``refit=False``; and an exact `scoring`,
+        which is maximised among the cutoffs that keep the promise.
     prior_weight, row_weight : "auto", float or array-like, default="auto"
         For ``strategy="adjusted"``: what is tried. ``"auto"``: prior weights 0 to 0.5
         and row weights 0 to 2 for probabilities, 0 to 0.2 and 0 to 1 for decision values.
@@ -352,7 +368,10 @@ class ThresholdedMultiLabel(BaseThreshold):
         For ``"adjusted"``.
     unreachable_labels_ : ndarray of shape (n_unreachable,)
         For ``"per_label"`` with `min_precision` or `min_recall`: the numbers of the labels
-        that reach it with no cutoff.
+        that reach it with no cutoff, or for which none could be promised.
+    guarantee_ : str
+        With `guarantee` or `confidence`: what is promised of new rows that are drawn like the
+        held-out ones, and the number of the statement.
     lowest_candidate_ : float
         For ``response_method="predict_scores"``: the lower end of the range that was
         searched, on the scale of the cutoff; the lowest score of a candidate.
@@ -448,6 +467,8 @@ class ThresholdedMultiLabel(BaseThreshold):
         "min_positives": [Interval(Integral, 0, None, closed="left")],
         "min_precision": [Interval(Real, 0, 1, closed="both"), None],
         "min_recall": [Interval(Real, 0, 1, closed="both"), None],
+        "guarantee": [StrOptions({"expectation"}), None],
+        "confidence": [Interval(Real, 0, 1, closed="neither"), None],
         "prior_weight": [
             StrOptions({"auto"}),
             Interval(Real, 0, None, closed="left"),
@@ -476,6 +497,8 @@ class ThresholdedMultiLabel(BaseThreshold):
         min_positives: int = 5,
         min_precision: float | None = None,
         min_recall: float | None = None,
+        guarantee: str | None = None,
+        confidence: float | None = None,
         prior_weight: str | float | Any = "auto",
         row_weight: str | float | Any = "auto",
         n_jobs: int | None = None,
@@ -496,6 +519,8 @@ class ThresholdedMultiLabel(BaseThreshold):
         self.min_positives = min_positives
         self.min_precision = min_precision
         self.min_recall = min_recall
+        self.guarantee = guarantee
+        self.confidence = confidence
         self.prior_weight = prior_weight
         self.row_weight = row_weight
         self.n_jobs = n_jobs
@@ -529,7 +554,8 @@ class ThresholdedMultiLabel(BaseThreshold):
         ------
         ValueError
             If parameters contradict each other, scores contain NaN, or no cutoff satisfies
-            the constraint; the message says what is best reachable.
+            the constraint or keeps the promise; the message says what is best reachable, or
+            about how many rows it takes.
         """
         _raise_for_params(params, self, None)
         tuning = self._tuning()
@@ -539,6 +565,11 @@ class ThresholdedMultiLabel(BaseThreshold):
         y = inner_target(y, label_sets, target)
         prefit = isinstance(self.cv, str)
         candidates = self._candidates(target, prefit)
+        if tuning.strategy.promises and target.kind == "multiclass":
+            raise ValueError(
+                "With 1-D y there is no cutoff that could promise anything. Pass a multi-label "
+                "indicator, or leave guarantee and confidence out."
+            )
         if target.kind == "multiclass":
             self._fit_plain(X, y, target, routed.estimator.fit)
             return self
@@ -555,6 +586,7 @@ class ThresholdedMultiLabel(BaseThreshold):
             if not splits:
                 raise ValueError("cv gives no splits.")
             self._check_refit(len(splits))
+        self._check_separate(tuning, prefit, len(splits))
 
         self._target = target
         n_fits = None
@@ -683,6 +715,23 @@ class ThresholdedMultiLabel(BaseThreshold):
         if not self.refit and n_splits > 1:
             raise ValueError("When cv has several folds, refit cannot be False.")
 
+    def _check_separate(self, tuning: Tuning, prefit: bool, n_splits: int) -> None:
+        """Refuse a promise for a model that is not the one whose scores are tested."""
+        if not tuning.strategy.promises:
+            return
+        if not prefit and (self.refit or n_splits > 1):
+            raise ValueError(
+                "guarantee and confidence hold for one model and rows that it has not seen, not "
+                "for the average of the folds' models, nor for one that is fitted on all rows "
+                "(theory 5.8 is all that is known of it). Fit the estimator and pass other rows "
+                "with cv='prefit', or choose cv=0.3 and refit=False."
+            )
+        if self.param_grid is not None:
+            raise ValueError(
+                "guarantee and confidence are for one model; param_grid chooses one of several by "
+                "the same rows. Tune the model first, then pass other rows with cv='prefit'."
+            )
+
     def _fit_plain(self, X: Any, y: Any, target: Target, fit_params: dict) -> None:
         context = self._init_callback_context(max_subtasks=1)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -714,6 +763,11 @@ class ThresholdedMultiLabel(BaseThreshold):
         scorer = routed.get("scorer")
         weight = None if scorer is None else scorer.score.get("sample_weight")
         weight = read_sample_weight(weight, X)
+        if weight is not None and (self.guarantee is not None or self.confidence is not None):
+            raise ValueError(
+                "guarantee and confidence take rows as equal draws; sample_weight for the scorer "
+                "contradicts that. Leave it out."
+            )
         pools = []
         for estimator, (train, test) in zip(fitted, splits, strict=True):
             whole = len(test) == label_sets.n_rows and train is None
@@ -749,6 +803,8 @@ class ThresholdedMultiLabel(BaseThreshold):
             self.unreachable_labels_ = np.flatnonzero(tuned.silent)
         if tuned.lowest_candidate is not None:
             self.lowest_candidate_ = tuned.lowest_candidate
+        if tuned.promise is not None:
+            self.guarantee_ = tuned.promise
         if tuned.curve is not None:
             self.cv_results_ = tuned.curve
         for kind, message in tuned.messages().items():

@@ -275,6 +275,8 @@ class Search:
         has its own cut.
     n_jobs : int, default=None
         Threads over pools.
+    promise : Promise or None, default=None
+        What the cut has to keep on new rows.
     """
 
     pools: Sequence[Pool]
@@ -283,6 +285,7 @@ class Search:
     average: str = "micro"
     constraint: Mapping[str, float] = field(default_factory=dict)
     n_jobs: int | None = None
+    promise: Any = None
 
     @property
     def weighted(self) -> bool:

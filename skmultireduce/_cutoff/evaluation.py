@@ -15,7 +15,7 @@ from .score_map import ScoreMap
 from .scores import DenseScores, Pool, array_blocks
 from .search import find
 
-__all__ = ["Cut", "best_jaccard", "curve", "evaluate"]
+__all__ = ["Cut", "best_jaccard", "curve", "evaluate", "metric_at"]
 
 
 @dataclass(frozen=True)
@@ -245,29 +245,52 @@ def curve(search: Search, n_points: int | None = None) -> dict[str, np.ndarray]:
     if not len(keys):
         none = np.empty(0)
         return {"thresholds": none, "scores": none, "precision": none, "recall": none}
-    bins = search.run(lambda _: PooledBins(keys, histogram.weighted))[0]
-    counts = every.tp[chosen], bins.at_least()[1:] - every.tp[chosen], every.positives
-    if search.average == "micro":
-        scores = search.metric.ratio(*counts)
-    elif search.average == "samples":
-        gains = search.run(lambda _: RowGains(search.metric, keys))[0]
-        scores = suffix_sums(gains.gain) / histogram.n_rows
-    else:
-        step = max(1, 2**22 // search.n_labels)
-        scores = np.concatenate(
-            [
-                search.metric.ratio(
-                    *label_counts(search, search.maps[0], histogram, keys[i : i + step])
-                ).mean(axis=0)
-                for i in range(0, len(keys), step)
-            ]
-        )
+    tp = every.tp[chosen]
+    scores, fp = metric_at(search, histogram, keys, tp, every.positives)
+    counts = tp, fp, every.positives
     return {
         "thresholds": thresholds,
         "scores": scores,
         "precision": METRICS["precision"].ratio(*counts),
         "recall": METRICS["recall"].ratio(*counts),
     }
+
+
+def metric_at(
+    search: Search, histogram: Histogram, keys: np.ndarray, tp: np.ndarray, positives: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Metric, and number of false positives, at cuts with ascending keys.
+
+    Parameters
+    ----------
+    search : Search
+        With one map.
+    histogram : Histogram
+        Of its scores.
+    keys, tp : ndarray of shape (n,)
+        Finite cuts, and the true positives there.
+    positives : number
+        All positives.
+
+    Returns
+    -------
+    scores, fp : ndarray of shape (n,)
+    """
+    bins = search.run(lambda _: PooledBins(keys, histogram.weighted))[0]
+    fp = bins.at_least()[1:] - tp
+    if search.average == "micro":
+        return search.metric.ratio(tp, fp, positives), fp
+    if search.average == "samples":
+        gains = search.run(lambda _: RowGains(search.metric, keys))[0]
+        return suffix_sums(gains.gain) / histogram.n_rows, fp
+    step = max(1, 2**22 // search.n_labels)
+    parts = [
+        search.metric.ratio(
+            *label_counts(search, search.maps[0], histogram, keys[i : i + step])
+        ).mean(axis=0)
+        for i in range(0, len(keys), step)
+    ]
+    return np.concatenate(parts), fp
 
 
 def best_jaccard(label_sets: LabelSets, scores: np.ndarray) -> tuple[float, float]:

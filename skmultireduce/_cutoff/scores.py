@@ -579,10 +579,15 @@ class Source:
         return self.method == "predict_scores"
 
     @property
+    def n_scores(self) -> int:
+        """Number of scores of a row, at most."""
+        return min(self.n_candidates, self.n_labels) if self.sparse else self.n_labels
+
+    @property
     def row_bytes(self) -> int:
         """Memory that the scores of a row take, at most."""
         # With the labels' numbers, and what is made of them.
-        return 24 * min(self.n_candidates, self.n_labels) if self.sparse else 8 * self.n_labels
+        return (24 if self.sparse else 8) * self.n_scores
 
     def scores(self, estimator: Any, X: Any) -> DenseScores:
         """Scores of rows, from any of scikit-learn's multi-label shapes.

@@ -47,6 +47,8 @@ class Tuned:
         Metric against cutoff.
     source : Source
         Where scores come from, in one type.
+    promise : str or None
+        What is promised of new rows.
     """
 
     score_map: ScoreMap
@@ -59,6 +61,7 @@ class Tuned:
     silent: np.ndarray | None
     curve: dict[str, np.ndarray] | None
     source: Source
+    promise: str | None = None
 
     @property
     def lowest_candidate(self) -> float | None:
@@ -103,10 +106,12 @@ class Tuned:
                 "Scores may not separate the labels, check the estimator."
             )
         if self.silent is not None and self.silent.any():
+            reach = "reach min_precision or min_recall with no cutoff on the held-out data"
+            if self.promise is not None:
+                reach = "have too few held-out rows to promise min_precision or min_recall"
             found["unreachable"] = (
-                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels reach "
-                "min_precision or min_recall with no cutoff on the held-out data; they are never "
-                "predicted. "
+                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels {reach}; they are "
+                "never predicted. "
                 "`unreachable_labels_` has their numbers; lower the constraint to predict them."
             )
         return found
@@ -175,8 +180,9 @@ class Tuning:
             self.strategy.maps(source.probability),
             self.scoring.metric,
             self.scoring.average,
-            self.strategy.constraint,
+            {} if self.strategy.promises else self.strategy.constraint,
             self.n_jobs,
+            self.strategy.promise(self.scoring, source.n_labels, source.n_scores),
         )
         best = self.strategy.choose(search, self._score_pairs(search, target))
         own = search.only(best.score_map)
@@ -194,6 +200,7 @@ class Tuning:
             best.silent,
             self._curve(own, target) if self.store else None,
             replace(source, dtype=dtype),
+            None if search.promise is None else search.promise.text(),
         )
 
     def _score_pairs(
