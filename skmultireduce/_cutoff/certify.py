@@ -254,8 +254,8 @@ def _highest_cut(search: Search, promise: Promise) -> Any:
 def _precision_window(search: Search, promise: Promise, histogram: Histogram) -> tuple[Any, Any]:
     """Keys of the cuts whose precision is certified: above the first, up to the second."""
     candidates = histogram.candidates()
-    top = candidates.keys[-1]
-    n_rows, needed = 0, np.inf
+    top, last = candidates.keys[-1], values_of(candidates.keys[:1])[0]
+    n_rows, needed = int(histogram.n_rows), np.inf
     for floor in _floors(search, promise, histogram):
         drawn = search.run(lambda _, floor=floor: _Drawn(floor))[0]
         rows, _, keys, hit = drawn.pairs()
@@ -267,14 +267,20 @@ def _precision_window(search: Search, promise: Promise, histogram: Histogram) ->
         if not promise.by_row:
             n_seen = max(1, round(_SEEN * n_rows))
             seen = path.taken(order[:n_seen])
-            begin = pick_start(seen, promise.alpha)
+            n_true = np.concatenate(drawn.sizes)[order[:n_seen]].sum()
+            n_hits = np.count_nonzero(seen.after < seen.before)
+            # True labels below the last floor have no score.
+            n_more = int(n_true - n_hits) if floor > last else 0
+            begin = pick_start(seen, promise.alpha, n_more)
+            if begin < 0:
+                continue
             if begin == 0:
                 break
             high = seen.keys[begin - 1]
             begin = int(np.count_nonzero(in_order.keys >= high))
         in_order = in_order.starting_at(begin)
         end = certified(in_order, n_seen, promise.delta, promise.bound)
-        if end == len(in_order.keys) and floor > values_of(candidates.keys[:1])[0]:
+        if end == len(in_order.keys) and floor > last:
             continue
         low = in_order.keys[end] if end < len(in_order.keys) else candidates.keys.dtype.type(0)
         if end >= 0 and np.any((candidates.keys[:-1] > low) & (candidates.keys[:-1] <= high)):

@@ -28,13 +28,15 @@ __all__ = [
     "rows_needed",
 ]
 
-# Rows are bet on in so many groups, in a shuffled order; wealth is looked at after each.
-_N_BLOCKS = 32
+# Rows are bet on in so many groups at most, of so many rows at least, in a shuffled order;
+# wealth is looked at after each.
+N_BLOCKS = 32
+_BLOCK_ROWS = 8
 # Sizes of a bet that are told apart: neighbours differ by this factor.
 _LEVEL = 1.25
 _N_LEVELS = 24
 # A bet never loses everything.
-_LARGEST_BET = 0.95
+LARGEST_BET = 0.95
 # Rules that are tested at once, at first and later.
 _CHUNKS = 2**9, 2**13
 # Labels that the search for a start adds, at the limit of the promise, to damp the first few.
@@ -206,7 +208,7 @@ def conformal(path: Path, bound: float) -> int:
 def _blocks(n_rows: int, n_seen: int) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row, 0 for those that are seen only; and rows left before each group."""
     n_bet = n_rows - n_seen
-    n_blocks = max(1, min(_N_BLOCKS, n_bet))
+    n_blocks = max(1, min(N_BLOCKS, n_bet // _BLOCK_ROWS))
     block = np.zeros(n_rows, dtype=np.int64)
     block[n_seen:] = 1 + np.arange(n_bet) * n_blocks // max(1, n_bet)
     count = np.bincount(block, minlength=n_blocks + 1)
@@ -223,7 +225,7 @@ def _log_wealth(path: Path, n_seen: int, delta: float, bound: float) -> Iterator
     probability to reject after all rows, given those so far.
     """
     block, left = _blocks(len(path.start), n_seen)
-    grid = _LARGEST_BET / bound * _LEVEL ** -np.arange(_N_LEVELS)
+    grid = LARGEST_BET / bound * _LEVEL ** -np.arange(_N_LEVELS)
     losses = path.start.copy()
     n_positions = len(path.keys) + 1
     first, step = 0, _CHUNKS[0]
@@ -306,7 +308,7 @@ def certified(path: Path, n_seen: int, delta: float, bound: float) -> int:
     return len(path.keys)
 
 
-def pick_start(path: Path, alpha: float) -> int:
+def pick_start(path: Path, alpha: float, n_more: int) -> int:
     """Rule of a precision that some rows make one expect to be certified on others.
 
     Parameters
@@ -315,20 +317,25 @@ def pick_start(path: Path, alpha: float) -> int:
         Of the rows that are not bet on.
     alpha : float
         Share of predicted labels that may be wrong.
+    n_more : int
+        True labels of these rows that come after the path.
 
     Returns
     -------
     n_events : int
-        The rule after so many events; 0 if none has the precision.
+        The rule after so many events; 0 if none has the precision, -1 if a rule after the path
+        might be better. Nothing but the path and what comes after it is in this.
     """
     loss = np.cumsum(path.after - path.before)
     size = np.arange(1, len(loss) + 1)
     # The standard score, with some more labels to damp the first of them.
-    score = -loss / np.sqrt(alpha * (1 - alpha) * (size + _DAMPING))
+    score = -loss / np.sqrt(size + _DAMPING)
     score[~path.ends] = -np.inf
-    if len(score) == 0 or score.max() <= 0:
-        return 0
-    return 1 + int(np.argmax(score))
+    best = score.max(initial=0.0)
+    after = alpha * n_more - (loss[-1] if len(loss) else 0.0)
+    if n_more and after > best * np.sqrt(len(loss) + 1 + _DAMPING):
+        return -1
+    return 1 + int(np.argmax(score)) if best > 0 else 0
 
 
 def rows_needed(path: Path, delta: float, bound: float) -> float:
@@ -355,7 +362,7 @@ def rows_needed(path: Path, delta: float, bound: float) -> float:
         return np.inf
     normal = ndtri(delta) ** 2 * square[good] / mean[good] ** 2
     # Where bets are as large as they may be, wealth grows by that much a row.
-    largest = np.log(1 / delta) / np.log1p(-_LARGEST_BET / bound * mean[good])
+    largest = np.log(1 / delta) / np.log1p(-LARGEST_BET / bound * mean[good])
     return float(np.min(np.maximum(normal, largest)))
 
 

@@ -56,8 +56,8 @@ class ScoreMap:
         return cutoff
 
     def lowest(self, n_labels: int, dtype: Any) -> Any:
-        """Lowest cut: all that has a score is predicted."""
-        return np.finfo(dtype).min
+        """Lowest cut that has a number below it: all that has a score is predicted."""
+        return np.nextafter(np.finfo(dtype).min, np.dtype(dtype).type(0))
 
     @property
     def limited(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .certify import Promise, find_promised, label_windows
-from .counters import Search
+from .counters import Histogram, Search
 from .evaluation import Cut, evaluate
 from .metric import Scoring
 from .per_label import find_for_labels
@@ -53,6 +53,10 @@ class Chosen:
         What was maximised.
     silent : ndarray of shape (n_labels,), bool, or None
         Labels that cannot reach the constraint.
+    value : floating
+        The cut, if there is one.
+    histogram : Histogram or None
+        Of the mapped scores then.
     """
 
     score_map: ScoreMap
@@ -60,6 +64,8 @@ class Chosen:
     cut: Cut
     score: float
     silent: np.ndarray | None = None
+    value: Any = None
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True)
@@ -181,11 +187,11 @@ class Strategy(ABC):
             found = find_among_quantiles(search, score_pairs, N_QUANTILES)[0]
         score_map = search.maps[found.index]
         cut = evaluate(search.only(score_map), found.value)
-        # Below all scores there is still a number, not minus infinity.
-        finite = np.maximum(cut.threshold, np.finfo(found.histogram.dtype).min)
-        threshold = score_map.readable(finite, found.value)
+        threshold = score_map.readable(cut.threshold, found.value)
         score = cut.score if score_pairs is None else found.score
-        return Chosen(score_map, threshold, cut, score)
+        return Chosen(
+            score_map, threshold, cut, score, value=found.value, histogram=found.histogram
+        )
 
 
 class Global(Strategy):

@@ -11,6 +11,7 @@ import numpy as np
 from .._data.label_sets import Target
 from .counters import InfeasibleError, MixedTypesError, Search
 from .evaluation import Cut, curve, evaluate
+from .intervals import score_interval
 from .metric import Scoring
 from .score_map import ScoreMap
 from .scores import Pool, Source
@@ -20,6 +21,7 @@ from .strategies import N_QUANTILES, Chosen, Strategy
 __all__ = ["Tuned", "Tuning"]
 
 _N_CURVE_POINTS = 1000
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Tuned:
         Metric against cutoff.
     source : Source
         Where scores come from, in one type.
+    interval : (float, float)
+        Of the score of new rows; NaN if the metric is not exact or labels have their own cuts.
     promise : str or None
         What is promised of new rows.
     """
@@ -61,6 +65,7 @@ class Tuned:
     silent: np.ndarray | None
     curve: dict[str, np.ndarray] | None
     source: Source
+    interval: tuple[float, float] = (float("nan"), float("nan"))
     promise: str | None = None
 
     @property
@@ -200,6 +205,7 @@ class Tuning:
             best.silent,
             self._curve(own, target) if self.store else None,
             replace(source, dtype=dtype),
+            self._interval(own, best),
             None if search.promise is None else search.promise.text(),
         )
 
@@ -216,6 +222,12 @@ class Tuning:
             return self.strategy.choose(search, self._score_pairs(search, target)).threshold
         except InfeasibleError:
             return np.full(np.shape(best.threshold), np.nan)
+
+    def _interval(self, search: Search, best: Chosen) -> tuple[float, float]:
+        if not self.scoring.exact or best.histogram is None:
+            return float("nan"), float("nan")
+        tuned = not self.strategy.constraint
+        return score_interval(search, best.histogram, best.value, _CONFIDENCE, tuned=tuned)
 
     def _spread(self, search: Search, best: Chosen) -> float:
         if not (self.spread and self.scoring.exact) or len(search.pools) < 2:
