@@ -1,4 +1,4 @@
-"""How often promises for new rows are broken, what they cost, and MAPIE beside them.
+"""How often promises for new rows are broken, what they cost, and MAPIE beside it.
 
 Rows are drawn from finite populations, so that what a cutoff does to new rows is counted, not
 estimated. ``--mapie`` names a Python that has MAPIE (another environment will do).
@@ -18,6 +18,7 @@ import data
 import measure
 import numpy as np
 from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce._cutoff.certify import Promise, find_promised, label_windows
@@ -46,11 +47,27 @@ PROMISES = {
 }
 
 
+class Given(ClassifierMixin, BaseEstimator):
+    """Scores that come as the rows."""
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        return X
+
+
 class Law:
     """A population of rows with scores and truth: about two labels a row."""
 
-    def __init__(self, n_labels: int, *, good: bool = True, n_rows: int = 20_000, seed: int = 0):
+    def __init__(
+        self, n_labels: int, *, good: bool = True, n_rows: int | None = None, seed: int = 0
+    ):
         rng = np.random.default_rng(seed)
+        n_rows = n_rows or (20_000 if n_labels < 100 else 5000)
         m = expit(rng.normal(-3.5 if n_labels < 100 else -7.5, 2.5, size=(n_rows, n_labels)))
         self.y = rng.random(m.shape) < m
         self.f = (m if good else rng.random(m.shape)).astype(np.float32)
@@ -59,10 +76,9 @@ class Law:
         self.rank = np.empty(m.shape, dtype=np.int16)
         np.put_along_axis(self.rank, order, np.arange(n_labels, dtype=np.int16)[None], axis=1)
         self.sizes = self.y.sum(axis=1)
-        # In one long row by falling score: what a cutoff predicts.
-        self.by_label: list[tuple[np.ndarray, np.ndarray]] = []
 
     def sorted_pairs(self, most: int | None):
+        """Pairs within the limit of a row, by falling score: what a cutoff predicts."""
         inside = self.rank < (most or self.f.shape[1])
         rows, labels = np.nonzero(inside)
         f = self.f[rows, labels]
@@ -93,7 +109,6 @@ class Truth:
             base = n if promise.by_row else due
             loss = due - np.append(0, np.cumsum(weight * hit)) - alpha * base
         elif promise.by_row:
-            size = np.zeros(n)
             change = np.empty(len(f))
             order = np.argsort(rows, kind="stable")
             first = np.searchsorted(rows[order], np.arange(n + 1))
@@ -101,7 +116,6 @@ class Truth:
                 own = order[first[i] : first[i + 1]]
                 fdp = np.cumsum(~hit[own]) / np.arange(1, len(own) + 1)
                 change[own] = np.diff(fdp, prepend=0.0)
-            del size
             loss = np.append(0, np.cumsum(change)) - alpha * n
         else:
             loss = np.append(0, np.cumsum(~hit - alpha))
@@ -125,18 +139,26 @@ def search_of(law: Law, rows, most, *, metric="jaccard", average="micro") -> Sea
     return Search([pool], (ScoreMap(True, 0, most),), METRICS[metric], average)
 
 
-def calibrations(name: str, n: int, law: Law, repeats: int, rng) -> dict:
-    """Shares of broken promises and of refusals, and the recall of what is certified."""
+def promise_of(name: str, law: Law) -> tuple[Promise, Truth]:
     metric, least, confidence, kind, most = PROMISES[name]
     k = law.f.shape[1]
     promise = Promise(metric, least, confidence, kind, min(most or k, k), k)
-    truth = Truth(law, promise, most)
+    return promise, Truth(law, promise, most)
+
+
+def calibrations(
+    name: str, n: int, law: Law, promise: Promise, truth: Truth, repeats: int, seconds: float, rng
+) -> dict:
+    """Shares of broken promises and of refusals, and the recall of what is certified."""
+    metric, least, confidence, kind, most = PROMISES[name]
     # What goes furthest within the promise.
     wish = "recall" if metric == "precision" else "precision"
     average = "samples" if kind == "samples" and metric == "precision" else "micro"
     broken, refused, losses, recalls = 0, 0, [], []
     start = time.perf_counter()
-    for _ in range(repeats):
+    done = 0
+    while done < repeats and time.perf_counter() - start < seconds:
+        done += 1
         search = search_of(law, rng.integers(0, len(law.f), n), most, metric=wish, average=average)
         try:
             if kind == "label":
@@ -152,16 +174,16 @@ def calibrations(name: str, n: int, law: Law, repeats: int, rng) -> dict:
         losses.append(truth.loss[at])
         recalls.append(truth.recall[at])
         broken += truth.loss[at] > 1e-12
-    seconds = time.perf_counter() - start
+    spent = time.perf_counter() - start
     out = {
         "promise": name,
         "n": n,
-        "labels": k,
-        "repeats": repeats,
-        "broken": broken / repeats,
-        "refused": refused / repeats,
+        "labels": law.f.shape[1],
+        "repeats": done,
+        "broken": broken / done,
+        "refused": refused / done,
         "recall": float(np.mean(recalls)) if recalls else float("nan"),
-        "milliseconds": 1e3 * seconds / repeats,
+        "milliseconds": 1e3 * spent / done,
     }
     if confidence is None:
         # In expectation: how far the mean loss is from 0, and its standard error.
@@ -189,14 +211,16 @@ def any_label_broken(search, windows, truth, metric) -> bool:
     return False
 
 
-def simulate(repeats: dict[int, int]) -> list[dict]:
+def simulate(repeats: int, seconds: float) -> list[dict]:
     found = []
     for k in (10, 200):
         for good in (True, False):
             law = Law(k, good=good)
             for name in PROMISES:
-                for n, count in repeats.items():
-                    one = calibrations(name, n, law, count, np.random.default_rng(n))
+                own = promise_of(name, law)
+                for n in (30, 100, 1000):
+                    rng = np.random.default_rng(n)
+                    one = calibrations(name, n, law, *own, repeats, seconds, rng)
                     found.append({**one, "scores": "good" if good else "useless"})
                     print(*found[-1].values(), sep="\t", flush=True)
     return found
@@ -205,7 +229,7 @@ def simulate(repeats: dict[int, int]) -> list[dict]:
 # --- power ----------------------------------------------------------------------------
 
 
-def power(repeats: int) -> list[dict]:
+def power(repeats: int, seconds: float) -> list[dict]:
     """Recall of a certified precision beside that of the best cutoff that has it."""
     rng = np.random.default_rng(0)
     laws = {
@@ -222,7 +246,9 @@ def power(repeats: int) -> list[dict]:
         order = np.argsort(-law.f, axis=1, kind="stable")
         law.rank = np.argsort(order, axis=1).astype(np.int16)
         law.sizes = law.y.sum(axis=1)
-        found.append({**calibrations(name, 1000, law, repeats, rng), "law": title})
+        own = promise_of(name, law)
+        one = calibrations(name, 1000, law, *own, repeats, 4 * seconds, rng)
+        found.append({**one, "law": title})
         print(*found[-1].values(), sep="\t", flush=True)
     return found
 
@@ -252,7 +278,7 @@ def drawn(m, f, rng):
     return f.astype(np.float32), (rng.random(m.shape) < m).astype(np.int8)
 
 
-def coverage(repeats: int) -> list[dict]:
+def coverage(repeats: int, seconds: float) -> list[dict]:
     """Share of samples whose intervals hold the truth of the population."""
     found = []
     for name, f, y in populations():
@@ -265,7 +291,9 @@ def coverage(repeats: int) -> list[dict]:
             rng = np.random.default_rng(n)
             held = np.zeros(3)
             widths = np.zeros(3)
-            for _ in range(repeats):
+            start, done = time.perf_counter(), 0
+            while done < repeats and time.perf_counter() - start < 6 * seconds:
+                done += 1
                 rows = rng.integers(0, len(f), n)
                 own = Search([Pool(array_blocks(f[rows]), read_labels(y[rows])[0])])
                 best = find(own)
@@ -282,9 +310,9 @@ def coverage(repeats: int) -> list[dict]:
                 bet = betting_interval(both[rows], either[rows], f.shape[1], 0.95)
                 held[2] += bet[0] <= truth <= bet[1]
                 widths += high - low, 2 * margin, bet[1] - bet[0]
-            one = dict(zip(("tuned", "curve", "betting"), held / repeats, strict=True))
-            width = dict(zip(("w_tuned", "w_curve", "w_betting"), widths / repeats, strict=True))
-            found.append({"data": name, "n": n, "repeats": repeats, **one, **width})
+            one = dict(zip(("tuned", "curve", "betting"), held / done, strict=True))
+            width = dict(zip(("w_tuned", "w_curve", "w_betting"), widths / done, strict=True))
+            found.append({"data": name, "n": n, "repeats": done, **one, **width})
             print(*found[-1].values(), sep="\t", flush=True)
     return found
 
@@ -363,10 +391,9 @@ def beside_mapie(python: str, repeats: int) -> list[dict]:
     ]
     found = []
     for name, options in jobs:
-        metric, least, confidence, kind, _ = PROMISES[name]
-        k = law.f.shape[1]
-        truth = Truth(law, Promise(metric, least, confidence, kind, k, k), None)
-        ours = calibrations(name, 300, law, repeats, np.random.default_rng(0))
+        promise, truth = promise_of(name, law)
+        rng = np.random.default_rng(0)
+        ours = calibrations(name, 300, law, promise, truth, repeats, np.inf, rng)
         theirs = peer(python, law.f, law.y, options, repeats, 300)
         bound = options.get("rcps_bound", "")
         row = {"promise": f"{name} {bound}".strip(), "ours": ours, "error": theirs.get("error")}
@@ -381,7 +408,7 @@ def beside_mapie(python: str, repeats: int) -> list[dict]:
     return found
 
 
-def speed(python: str | None) -> list[dict]:
+def speed(python: str) -> list[dict]:
     """Seconds for one cutoff from 3,000 rows of 735 labels."""
     rng = np.random.default_rng(0)
     m = expit(rng.normal(-9.5, 2.8, size=(3000, 735)))
@@ -396,7 +423,7 @@ def speed(python: str | None) -> list[dict]:
         ),
     ]
     for ours, theirs in jobs:
-        model = ThresholdedMultiLabel(measure_given(), cv="prefit", scoring="f1_samples", **ours)
+        model = ThresholdedMultiLabel(Given(), cv="prefit", scoring="f1_samples", **ours)
         scores = m.astype(np.float32)
         seconds = []
         for _ in range(5):
@@ -404,54 +431,209 @@ def speed(python: str | None) -> list[dict]:
             model.fit(scores, y.astype(np.int8))
             seconds.append(time.perf_counter() - start)
         row = {"promise": str(ours), "seconds": min(seconds)}
-        if python is not None:
-            row["mapie"] = peer(python, m, y, theirs, None)
+        row["mapie"] = peer(python, m, y, theirs, None)
         found.append(row)
         print(row, flush=True)
     return found
 
 
-def measure_given():
-    from sklearn.base import BaseEstimator, ClassifierMixin
-
-    class Given(ClassifierMixin, BaseEstimator):
-        """Scores that come as the rows."""
-
-        def fit(self, X, y):
-            return self
-
-        def __sklearn_is_fitted__(self):
-            return True
-
-        def predict_proba(self, X):
-            return X
-
-    return Given()
+# --- report ---------------------------------------------------------------------------
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def report(stored: dict) -> str:
+    machine = stored["machine"]
+    lines = [
+        "# Promises for new rows",
+        "",
+        f"`benchmarks/promises.py`, {machine['date'][:10]}, {machine['cpu']}. Rows are drawn from "
+        "populations whose loss at every cutoff is counted; of the certified cutoffs the furthest "
+        "one is taken.",
+        "",
+    ]
+    if "simulate" in stored:
+        lines += simulated_tables(stored["simulate"])
+    if "power" in stored:
+        rows = [
+            [
+                row["law"],
+                f"{row['repeats']:,}",
+                f"{row['best_recall']:.3f}",
+                f"{row['recall']:.3f}",
+                f"{row['recall'] / row['best_recall']:.0%}",
+                f"{row['refused']:.1%}",
+                f"{row['broken']:.1%}",
+            ]
+            for row in stored["power"]
+        ]
+        lines += [
+            "## What a certified precision costs",
+            "",
+            "Micro precision .7 with confidence .9 from 1,000 rows, 15 labels, `max_labels=4`, "
+            "scores are the true marginals m: mean recall (0 where nothing is certified) beside "
+            "that of the lowest cutoff that has the precision.",
+            "",
+            *table(
+                ["law", "calibrations", "best recall", "recall", "share", "refused", "broken"],
+                rows,
+            ),
+        ]
+    if "coverage" in stored:
+        rows = [
+            [
+                row["data"],
+                f"{row['n']:,}",
+                f"{row['repeats']:,}",
+                *(f"{row[key]:.1%}" for key in ("tuned", "curve", "betting")),
+                *(f"{row[key]:.3f}" for key in ("w_tuned", "w_curve", "w_betting")),
+            ]
+            for row in stored["coverage"]
+        ]
+        lines += [
+            "## Intervals",
+            "",
+            "Micro Jaccard index, nominal 95 %: share of samples whose interval holds the index "
+            "of the population at the tuned cutoff, whose band holds the whole curve, and whose "
+            "betting interval holds that of a fixed rule; and mean widths.",
+            "",
+            *table(
+                [
+                    "data",
+                    "rows",
+                    "samples",
+                    "tuned cutoff",
+                    "curve",
+                    "fixed rule, betting",
+                    "width",
+                    "width of the band",
+                    "width, betting",
+                ],
+                rows,
+            ),
+        ]
+    if "mapie" in stored:
+        lines += mapie_tables(stored)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def simulated_tables(found: list[dict]) -> list[str]:
+    lines = [
+        "## How often promises are broken",
+        "",
+        "Good scores are the true marginals, useless ones are drawn apart from the truth. Allowed "
+        f"is {DELTA:.0%} where there is a confidence (.9); a recall in expectation has the mean "
+        "loss, which should not be above 0, and its standard error instead. Refused: nothing was "
+        "certified, which breaks nothing. Recall: micro-averaged, of new rows, 0 where refused.",
+        "",
+    ]
+    for scores in ("good", "useless"):
+        rows = [
+            [
+                row["promise"],
+                f"{row['n']:,}",
+                str(row["labels"]),
+                f"{row['repeats']:,}",
+                f"{row['mean_loss']:+.4f} ± {row['error']:.4f}"
+                if "mean_loss" in row
+                else f"{row['broken']:.2%}",
+                f"{row['refused']:.1%}",
+                "" if np.isnan(row["recall"]) else f"{row['recall']:.3f}",
+            ]
+            for row in found
+            if row["scores"] == scores
+        ]
+        lines += [
+            f"### {scores.capitalize()} scores",
+            "",
+            *table(
+                ["promise", "rows", "labels", "calibrations", "broken", "refused", "recall"], rows
+            ),
+        ]
+    return lines
+
+
+def mapie_tables(stored: dict) -> list[str]:
+    rows = []
+    for row in stored["mapie"]:
+        ours = row["ours"]
+        theirs = [row["error"] or "", "", ""]
+        if "recall" in row:
+            theirs = [f"{row['broken']:.1%}", f"{row['mean_loss']:+.4f}", f"{row['recall']:.3f}"]
+        mean = f"{ours['mean_loss']:+.4f}" if "mean_loss" in ours else ""
+        broken = "" if mean else f"{ours['broken']:.1%}"
+        rows.append([row["promise"], broken, mean, f"{ours['recall']:.3f}", *theirs])
+    lines = [
+        "## MAPIE beside it",
+        "",
+        f"MAPIE {stored.get('mapie_version', '')}: means over rows are all that it has, rows "
+        "without labels are left out, as it refuses them. 300 rows, 10 labels, good scores. Its "
+        "precision of a row without predictions is 0, ours 1: ours promises less there.",
+        "",
+        *table(
+            [
+                "promise",
+                "broken",
+                "mean loss",
+                "recall",
+                "MAPIE: broken",
+                "MAPIE: mean loss",
+                "MAPIE: recall",
+            ],
+            rows,
+        ),
+        "Seconds for one cutoff from 3,000 rows of 735 labels, each in one thread:",
+        "",
+    ]
+    rows = []
+    for row in stored["speed"]:
+        peer_seconds = row.get("mapie", {}).get("seconds")
+        rows.append(
+            [
+                f"`{row['promise']}`",
+                f"{row['seconds']:.3f}",
+                row.get("mapie", {}).get("error", "") if peer_seconds is None
+                else f"{peer_seconds:.1f}",
+                "" if peer_seconds is None else f"{peer_seconds / row['seconds']:,.0f}",
+            ]
+        )  # fmt: skip
+    return [*lines, *table(["promise", "`fit`", "MAPIE", "times"], rows)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=["simulate", "power", "coverage", "mapie"])
     parser.add_argument("--repeats", type=int, default=10_000)
-    parser.add_argument("--repeats-1000", type=int, default=None, help="those with n = 1,000")
-    parser.add_argument("--mapie", default=None, help="a Python with MAPIE")
-    parser.add_argument("--out", type=Path, default=RESULTS / "promises.json")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="at most, for each cell")
+    parser.add_argument("--mapie", help="a Python that has MAPIE, for the part mapie")
+    parser.add_argument("--stored", type=Path, default=RESULTS / "promises.json")
+    parser.add_argument("--save", type=Path, help="write the tables to this file")
     args = parser.parse_args()
-    stored = json.loads(args.out.read_text()) if args.out.exists() else {}
-    stored["machine"] = measure.machine() if hasattr(measure, "machine") else {}
+    stored = json.loads(args.stored.read_text()) if args.stored.exists() else {}
     for part in args.parts:
         if part == "simulate":
-            large = args.repeats_1000 or args.repeats
-            stored[part] = simulate({30: args.repeats, 100: args.repeats, 1000: large})
+            stored[part] = simulate(args.repeats, args.seconds)
         elif part == "power":
-            stored[part] = power(min(args.repeats, 1000))
+            stored[part] = power(min(args.repeats, 2000), args.seconds)
         elif part == "coverage":
-            stored[part] = coverage(min(args.repeats, 2000))
-        elif part == "mapie":
-            if args.mapie is not None:
-                stored["mapie"] = beside_mapie(args.mapie, min(args.repeats, 2000))
+            stored[part] = coverage(min(args.repeats, 2000), args.seconds)
+        elif part == "mapie" and args.mapie is not None:
+            stored[part] = beside_mapie(args.mapie, min(args.repeats, 2000))
             stored["speed"] = speed(args.mapie)
-        args.out.write_text(json.dumps(stored, indent=1))
+            stored["mapie_version"] = version_of(args.mapie)
+        stored["machine"] = measure.machine()
+        args.stored.write_text(json.dumps(stored, indent=1))
+    if args.save:
+        args.save.write_text(report(stored))
+    return 0
+
+
+def version_of(python: str) -> str:
+    code = "import importlib.metadata as m; print(m.version('mapie'))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

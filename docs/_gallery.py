@@ -12,6 +12,7 @@ _ORDER = [
     "plot_precision_and_recall_at_k.py",
     "plot_one_cutoff_is_not_enough.py",
     "plot_rare_labels.py",
+    "plot_promises.py",
     "plot_marginals_and_sets.py",
     "plot_tuning.py",
     "plot_grid_search.py",
