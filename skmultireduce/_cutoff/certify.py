@@ -92,19 +92,19 @@ class Promise:
     def text(self) -> str:
         """Give the statement."""
         what = {
-            "micro": f"the micro-averaged {self.metric}",
-            "samples": f"the {self.metric} averaged over rows",
-            "label": f"the {self.metric} of every label that is not in unreachable_labels_",
+            "micro": f"the micro-averaged {self.metric} of new rows",
+            "samples": f"the mean {self.metric} of new rows",
+            "label": f"on new rows the {self.metric} of all labels but unreachable_labels_",
         }[self.kind]
         if self.confidence is None:
             return (
-                f"{what} of new rows is at least {self.least:g}, in expectation over the "
-                "held-out rows (theory 5.9)"
+                f"{what} is at least {self.least:g}, in expectation over the held-out rows "
+                "(theory 5.9)"
             )
         number = "5.11" if self.kind == "label" else "5.10"
         return (
-            f"with probability {self.confidence:g} over the held-out rows {what} of new rows is "
-            f"at least {self.least:g} (theory {number})"
+            f"with probability {self.confidence:g} over the held-out rows {what} is at least "
+            f"{self.least:g} (theory {number})"
         )
 
 
@@ -280,10 +280,12 @@ def _precision_window(search: Search, promise: Promise, histogram: Histogram) ->
             begin = int(np.count_nonzero(in_order.keys >= high))
         in_order = in_order.starting_at(begin)
         end = certified(in_order, n_seen, promise.delta, promise.bound)
+        if end < 0:
+            break
         if end == len(in_order.keys) and floor > last:
             continue
         low = in_order.keys[end] if end < len(in_order.keys) else candidates.keys.dtype.type(0)
-        if end >= 0 and np.any((candidates.keys[:-1] > low) & (candidates.keys[:-1] <= high)):
+        if np.any((candidates.keys[:-1] > low) & (candidates.keys[:-1] <= high)):
             return low, high
         break
     raise InfeasibleError(_no_cut(promise, n_rows, needed))
