@@ -367,8 +367,9 @@ class ThresholdedMultiLabel(BaseThreshold):
     best_score_interval_ : ndarray of shape (2,)
         The same metric of new rows with probability .95, asymptotically, with the optimism of
         the tuned cutoff taken off (bootstrap, theory 5.12): for the model whose scores were
-        tuned on, with folds for the average of the folds' models. NaN for other scorers, and
-        for ``"per_label"``, whose optimism does not average out (theory 5.7).
+        tuned on, with folds for the average of the folds' models. Of other scorers a normal
+        interval for a fixed cutoff. NaN for ``"per_label"``, whose optimism does not average
+        out (theory 5.7).
     refit_gap_ : float
         With folds and `refit`: labels on which a fold's model and the refitted one differ, at
         the cutoff, over true labels; the largest of the folds, from at most 1000 held-out

@@ -160,7 +160,11 @@ def test_interval_of_a_tuned_cutoff():
     wide = ThresholdedMultiLabel(Given(), cv="prefit").fit(F[:100], Y[:100]).best_score_interval_
     assert wide[1] - wide[0] > 1.5 * (high - low)
     assert np.isnan(fitted(strategy="per_label").best_score_interval_).all()
-    assert np.isnan(fitted(scoring="accuracy").best_score_interval_).all()
+    other = fitted(scoring="accuracy")
+    low, high = other.best_score_interval_
+    assert (low + high) / 2 == pytest.approx(other.best_score_)
+    normal = np.sqrt(other.best_score_ * (1 - other.best_score_) / 500)
+    assert high - low == pytest.approx(2 * 1.96 * normal, rel=0.4)
     for scoring in ("f1_macro", "recall_micro", "jaccard_samples", "f1_micro"):
         given = {"min_precision": 0.3} if scoring == "recall_micro" else {}
         model = fitted(scoring=scoring, **given)

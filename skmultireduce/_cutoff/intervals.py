@@ -31,7 +31,7 @@ __all__ = [
 
 # Rows share a random weight beyond so many.
 _N_GROUPS = 1024
-_N_DRAWS = 399
+_N_DRAWS = 499
 # Cuts at which the curve is drawn anew: for its whole, and around its maximum.
 _N_CUTS, _N_NEAR = 256, 64
 # For a macro average each cut is a pass over the scores.

@@ -357,7 +357,7 @@ def rows_needed(path: Path, delta: float, bound: float) -> float:
     total = path.start.sum() + np.append(0.0, np.cumsum(path.after - path.before))
     squares = np.sum(path.start**2) + np.append(0.0, np.cumsum(path.after**2 - path.before**2))
     mean, square = total / n_rows, np.maximum(squares, 0.0) / n_rows
-    good = mean < 0
+    good = mean < -1e-9
     if not good.any():
         return np.inf
     normal = ndtri(delta) ** 2 * square[good] / mean[good] ** 2

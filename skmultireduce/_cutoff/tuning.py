@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from .._data.label_sets import Target
 from .counters import InfeasibleError, MixedTypesError, Search
@@ -15,7 +16,7 @@ from .intervals import score_interval
 from .metric import Scoring
 from .score_map import ScoreMap
 from .scores import Pool, Source
-from .search import find_among_quantiles
+from .search import Pairs, find_among_quantiles
 from .strategies import N_QUANTILES, Chosen, Strategy
 
 __all__ = ["Tuned", "Tuning"]
@@ -205,7 +206,7 @@ class Tuning:
             best.silent,
             self._curve(own, target) if self.store else None,
             replace(source, dtype=dtype),
-            self._interval(own, best),
+            self._interval(own, best, target),
             None if search.promise is None else search.promise.text(),
         )
 
@@ -223,9 +224,15 @@ class Tuning:
         except InfeasibleError:
             return np.full(np.shape(best.threshold), np.nan)
 
-    def _interval(self, search: Search, best: Chosen) -> tuple[float, float]:
-        if not self.scoring.exact or best.histogram is None:
+    def _interval(self, search: Search, best: Chosen, target: Target) -> tuple[float, float]:
+        if best.histogram is None:
             return float("nan"), float("nan")
+        if not self.scoring.exact:
+            pairs = search.run(lambda _: Pairs(best.value))[0].chosen()
+            facts = zip(*((pool.label_sets, pool.weight) for pool in search.pools), strict=True)
+            spread = self.scoring.spread(*map(list, facts), target, pairs)
+            reach = float(ndtri((1 + _CONFIDENCE) / 2)) * spread
+            return best.score - reach, best.score + reach
         tuned = not self.strategy.constraint
         return score_interval(search, best.histogram, best.value, _CONFIDENCE, tuned=tuned)
 
