@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.special import expit
+from scipy.special import expit, log_ndtr, ndtri
 from scipy.stats import binom
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -12,7 +12,7 @@ from sklearn.metrics import get_scorer
 from sklearn.multiclass import OneVsRestClassifier
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce._cutoff.certify import Promise, find_promised, label_windows
+from skmultireduce._cutoff.certify import Promise, _highest_cut, find_promised, label_windows
 from skmultireduce._cutoff.counters import InfeasibleError, Search, keys_of, values_of
 from skmultireduce._cutoff.metric import METRICS
 from skmultireduce._cutoff.promises import (
@@ -24,6 +24,7 @@ from skmultireduce._cutoff.promises import (
     precision_path,
     recall_path,
 )
+from skmultireduce._cutoff.score_map import ScoreMap
 from skmultireduce._cutoff.scores import Pool, array_blocks
 from skmultireduce._data.label_sets import read_labels
 
@@ -97,8 +98,6 @@ class Law:
 
 def search_of(f, y, *, average="micro", metric="recall", most=None):
     pool = Pool(array_blocks(f), read_labels(y)[0])
-    from skmultireduce._cutoff.score_map import ScoreMap
-
     return Search([pool], (ScoreMap(True, 0, most),), METRICS[metric], average)
 
 
@@ -145,9 +144,7 @@ def test_paths_have_the_losses_of_each_rule(by_row, seed):
 
 
 def slow_wealth(losses, n_seen, delta, bound):
-    """Largest log wealth of one rule, group by group, as the head of the module says."""
-    from scipy.special import log_ndtr, ndtri
-
+    """Largest log wealth of one rule, group by group."""
     n = len(losses)
     n_blocks = min(32, (n - n_seen) // 8)
     group = np.arange(n - n_seen) * n_blocks // (n - n_seen)
@@ -314,8 +311,6 @@ def test_5_9_recall_in_expectation(kind, n, good):
         f, y = law.draw(n)
         # Of the allowed cuts the highest one: it has the fewest labels.
         search = search_of(f, y, average="micro", metric="precision")
-        from skmultireduce._cutoff.certify import _highest_cut
-
         cut = values_of(np.atleast_1d(_highest_cut(search, promise)))[0]
         losses.append(law.loss(promise, cut))
     error = np.std(losses) / np.sqrt(REPEATS)
@@ -323,6 +318,25 @@ def test_5_9_recall_in_expectation(kind, n, good):
     # Without ties it is not much better than promised: by twice the range of a loss over n + 1.
     span = 1 if kind == "samples" else 6
     assert np.mean(losses) >= -2 * span / (n + 1) - 3 * error
+
+
+@pytest.mark.parametrize("kind", ["micro", "samples"])
+@pytest.mark.parametrize("n", [4, 9, 10, 12, 14, 30, 99])
+@pytest.mark.parametrize("least", [0.7, 0.8])
+def test_5_9_is_exact_for_one_label_and_scores_without_ties(kind, n, least):
+    """With k of n scores below the cut a new one is below it with probability (k + 1)/(n + 1)."""
+    # The second label never holds.
+    f = np.random.default_rng(n).random((n, 2)).astype(np.float32)
+    y = np.tile(np.array([1, 0], np.int8), (n, 1))
+    cut = values_of(
+        np.atleast_1d(
+            _highest_cut(search_of(f, y), Promise("recall", least, None, kind, 1, 1)),
+        )
+    )[0]
+    missed = (np.sum(f[:, 0] < cut) + 1) / (n + 1) if cut > 0 else 0.0
+    assert missed <= 1 - least + 1e-9
+    # One more would be too many.
+    assert missed + 1 / (n + 1) > 1 - least + 1e-9
 
 
 def test_power_of_a_precision():
