@@ -483,6 +483,11 @@ the order of the partitions, so scores may differ in the last digits.
                 "sample of the rows (param_grid='auto' moves alpha_scale, whose best value does "
                 "not depend on their number), and set the best parameters here."
             )
+        if self.label_propensities is not None:
+            raise ValueError(
+                "label_propensities are not for a cluster. Tune with ThresholdedMultiLabel and "
+                "cv='prefit' on a sample of the rows."
+            )
         if not scoring.exact:
             raise ValueError(
                 f"scoring={self.scoring!r} needs all predictions in one place. On a cluster use "

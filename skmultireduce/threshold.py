@@ -331,6 +331,12 @@ class ThresholdedMultiLabel(BaseThreshold):
         Both kinds of promises need rows that the predicting model has not seen:
         ``cv="prefit"``, or a single split with ``refit=False``; and an exact `scoring`,
         which is maximised among the cutoffs that keep the promise.
+    label_propensities : array-like of shape (n_labels,), default=None
+        Where labels are missing from y: the chance in (0, 1] that a label that holds is in y,
+        whatever the row; `metrics.label_propensities` guesses it. Each label of y counts one
+        over it, and predictions beyond that as wrong, which estimates the micro averages of
+        complete labels without bias (theory 5.13). The scores should be of the labels in y,
+        as those of ``one_vs_rest`` are; they are not changed. For micro averages only.
     prior_weight, row_weight : "auto", float or array-like, default="auto"
         For ``strategy="adjusted"``: what is tried. ``"auto"``: prior weights 0 to 0.5
         and row weights 0 to 2 for probabilities, 0 to 0.2 and 0 to 1 for decision values.
@@ -485,6 +491,7 @@ class ThresholdedMultiLabel(BaseThreshold):
         "min_recall": [Interval(Real, 0, 1, closed="both"), None],
         "guarantee": [StrOptions({"expectation"}), None],
         "confidence": [Interval(Real, 0, 1, closed="neither"), None],
+        "label_propensities": ["array-like", None],
         "prior_weight": [
             StrOptions({"auto"}),
             Interval(Real, 0, None, closed="left"),
@@ -515,6 +522,7 @@ class ThresholdedMultiLabel(BaseThreshold):
         min_recall: float | None = None,
         guarantee: str | None = None,
         confidence: float | None = None,
+        label_propensities: Any = None,
         prior_weight: str | float | Any = "auto",
         row_weight: str | float | Any = "auto",
         n_jobs: int | None = None,
@@ -537,6 +545,7 @@ class ThresholdedMultiLabel(BaseThreshold):
         self.min_recall = min_recall
         self.guarantee = guarantee
         self.confidence = confidence
+        self.label_propensities = label_propensities
         self.prior_weight = prior_weight
         self.row_weight = row_weight
         self.n_jobs = n_jobs
@@ -699,7 +708,8 @@ class ThresholdedMultiLabel(BaseThreshold):
             if error is None:
                 try:
                     source = self._source(target.n_labels, *models)
-                    pools = self._pools(models, source, X, splits, label_sets, routed)
+                    gain = tuning.strategy.gain(target.n_labels)
+                    pools = self._pools(models, source, X, splits, label_sets, routed, gain)
                     tuned = tuning.run(pools, source, target)
                 except Exception as reason:
                     if candidates is None:
@@ -775,6 +785,7 @@ class ThresholdedMultiLabel(BaseThreshold):
         splits: list,
         label_sets: LabelSets,
         routed: Any,
+        gain: np.ndarray | None,
     ) -> list[Pool]:
         """Held-out rows of each fold, with the scores of the estimator that has not seen them."""
         X = indexable_rows(X)
@@ -799,6 +810,7 @@ class ThresholdedMultiLabel(BaseThreshold):
                     label_sets if whole else label_sets.take(test),
                     None if weight is None else weight[test],
                     self._log_prior(counts, train_sets.n_rows),
+                    gain=gain,
                 )
             )
         return pools

@@ -12,7 +12,7 @@ from .averages import RowGains, label_counts
 from .counters import Accumulator, Histogram, PooledBins, Search, suffix_sums, values_of
 from .metric import METRICS, Metric
 from .score_map import ScoreMap
-from .scores import DenseScores, Pool, array_blocks
+from .scores import DenseScores, Pool, array_blocks, true_weights
 from .search import find
 
 __all__ = ["Cut", "best_jaccard", "curve", "evaluate", "metric_at"]
@@ -92,15 +92,17 @@ class _Sides(Accumulator):
         rows, labels = sets.rows, sets.indices
         w = np.ones(scores.n_rows) if weight is None else weight
         hit = scores.of(rows, labels) >= self.value[labels]
-        size = len(self.value)
-        self.positives += np.bincount(labels, w[rows], minlength=size)
-        true = np.bincount(labels[hit], w[rows][hit], minlength=size)
+        size, true_weight = len(self.value), true_weights(sets, w)
+        self.positives += np.bincount(labels, true_weight, minlength=size)
+        true = np.bincount(labels[hit], true_weight[hit], minlength=size)
         self.tp += true
         if self.average == "macro":
             chosen = scores.values >= scores.per_label(self.value)
             self.fp += scores.count_labels(chosen, w) - true
-        row_tp = np.bincount(rows[hit], minlength=scores.n_rows).astype(float)
-        above, below = self.metric.terms(row_tp, predicted - row_tp, sets.sizes)
+        gain = true_weights(sets, np.ones(scores.n_rows))
+        row_tp = np.bincount(rows[hit], gain[hit], minlength=scores.n_rows)
+        positives = np.bincount(rows, gain, minlength=scores.n_rows)
+        above, below = self.metric.terms(row_tp, predicted - row_tp, positives)
         if self.average == "samples":
             above = np.divide(above, below, out=np.zeros(len(w)), where=below > 0)
             below = np.ones_like(above)

@@ -19,7 +19,7 @@ from .averages import label_counts
 from .counters import Accumulator, Histogram, Search, keys_of, suffix_sums, values_of
 from .metric import Metric
 from .promises import LARGEST_BET, N_BLOCKS, order_of
-from .scores import DenseScores
+from .scores import DenseScores, true_weights
 
 __all__ = [
     "betting_interval",
@@ -129,8 +129,10 @@ class _RowTerms(Accumulator):
         size = self._count(rows, scores.values.reshape(-1)[near], scores.n_rows)
         own = scores.of(sets.rows, sets.indices)
         high = own >= self.cuts[0]
-        tp = self._count(sets.rows[high], own[high], scores.n_rows)
-        above, below = self.metric.terms(tp, size - tp, sets.sizes[:, None])
+        gain = true_weights(sets, np.ones(scores.n_rows))
+        tp = self._count(sets.rows[high], own[high], scores.n_rows, gain[high])
+        positives = np.bincount(sets.rows, gain, minlength=scores.n_rows)
+        above, below = self.metric.terms(tp, size - tp, positives[:, None])
         if self.by_row:
             above = np.divide(above, below, out=np.zeros(tp.shape), where=below > 0)
             below = np.ones_like(above)
@@ -140,11 +142,13 @@ class _RowTerms(Accumulator):
         np.add.at(self.below, group, w * below)
         self.n_rows += scores.n_rows
 
-    def _count(self, rows: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:
+    def _count(
+        self, rows: np.ndarray, values: np.ndarray, n_rows: int, weight: np.ndarray | None = None
+    ) -> np.ndarray:
         """Values of each row that are not below each cut."""
         n_cuts = len(self.cuts)
         slot = np.searchsorted(self.cuts, values, side="right") - 1
-        counts = np.bincount(rows * n_cuts + slot, minlength=n_rows * n_cuts)
+        counts = np.bincount(rows * n_cuts + slot, weight, minlength=n_rows * n_cuts)
         return suffix_sums(counts.reshape(n_rows, n_cuts))
 
     def __add__(self, other: _RowTerms) -> _RowTerms:

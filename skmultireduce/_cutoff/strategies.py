@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._data.naming import naming
 from .certify import Promise, find_promised, label_windows
 from .counters import Histogram, Search
 from .evaluation import Cut, evaluate
@@ -82,6 +83,7 @@ class Strategy(ABC):
     min_recall: float | None = None
     guarantee: str | None = None
     confidence: float | None = None
+    label_propensities: Any = None
     prior_weight: Any = "auto"
     row_weight: Any = "auto"
 
@@ -137,6 +139,33 @@ class Strategy(ABC):
                 "f1, fbeta, precision or recall. Choose one of them."
             )
 
+    def _check_missing(self, scoring: Scoring) -> None:
+        if not (scoring.exact and scoring.average == "micro"):
+            raise ValueError(
+                "label_propensities corrects sums over all rows and labels, as in micro averages "
+                "of jaccard, f1, fbeta, precision or recall. Choose one of them as scoring."
+            )
+        if self.promises:
+            raise ValueError(
+                "label_propensities are known from elsewhere at best; guarantee and confidence "
+                "promise something of what is in y. Leave one of them out."
+            )
+
+    def gain(self, n_labels: int) -> np.ndarray | None:
+        """What a true label counts, where some are missing; None if none are."""
+        if self.label_propensities is None:
+            return None
+        with naming("label_propensities"):
+            chance = np.asarray(self.label_propensities, dtype=np.float64)
+        if chance.shape != (n_labels,):
+            raise ValueError(
+                f"label_propensities has the shape {chance.shape}; a number for each of the "
+                f"{n_labels} labels is needed."
+            )
+        if not np.all((chance > 0) & (chance <= 1)):
+            raise ValueError("label_propensities should be in (0, 1].")
+        return 1 / chance
+
     def _given_promise(self) -> str:
         names = ("guarantee", "confidence", "min_precision", "min_recall")
         given = {name: getattr(self, name) for name in names}
@@ -146,6 +175,8 @@ class Strategy(ABC):
         """Refuse parameters that contradict each other."""
         if self.promises:
             self._check_promise(scoring)
+        if self.label_propensities is not None:
+            self._check_missing(scoring)
         if self.max_labels is not None and self.min_labels > self.max_labels:
             raise ValueError(
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
