@@ -30,8 +30,7 @@ from ._cutoff.folds import (
 )
 from ._cutoff.metric import Scoring
 from ._cutoff.model_search import Candidates, Trial, search_models
-from ._cutoff.report import count_labels
-from ._cutoff.rule import CutRule
+from ._cutoff.rule import CutRule, count_apart
 from ._cutoff.score_map import ScoreMap
 from ._cutoff.scores import Pool, Source, has_method
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
@@ -867,16 +866,11 @@ class ThresholdedMultiLabel(BaseThreshold):
             rows = row_numbers(test)[:_N_GAP_ROWS]
             known = label_sets.take(row_numbers(train))
             rule = self._rule_after(tuned, known.counts(), known.n_rows)
-            X_held = _safe_indexing(X, rows)
-            either, both = [
-                LabelSets(*one.label_sets(model, X_held), label_sets.n_labels)
-                for one, model in ((rule, estimator), (self._rule, self.estimator_))
-            ]
-            apart = count_labels(either, both, None)
-            different = apart.predicted.sum() + apart.positives.sum() - 2 * apart.tp.sum()
+            final = self._rule, self.estimator_
+            apart = count_apart((rule, estimator), final, _safe_indexing(X, rows))
             n_true = label_sets.take(rows).sizes.sum()
-            gaps.append(different / n_true if n_true else np.nan)
-        return float(np.max(gaps))
+            gaps += [apart / float(n_true)] * bool(n_true)
+        return max(gaps, default=float("nan"))
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to the inner estimator, the splitter and the scorer.
