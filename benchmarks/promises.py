@@ -236,6 +236,7 @@ def power(repeats: int, seconds: float) -> list[dict]:
         "logit of m normal(-4, 2.5)": expit(rng.normal(-4, 2.5, size=(50_000, 15))),
         "m beta(.2, 1.5)": rng.beta(0.2, 1.5, size=(50_000, 15)),
         "m beta(.1, .9)": rng.beta(0.1, 0.9, size=(50_000, 15)),
+        "m beta(.3, 2)": rng.beta(0.3, 2.0, size=(50_000, 15)),
         "m beta(.3, 2.5)": rng.beta(0.3, 2.5, size=(50_000, 15)),
     }
     found = []

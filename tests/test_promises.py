@@ -8,7 +8,7 @@ from scipy.stats import binom
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, jaccard_score
 from sklearn.multiclass import OneVsRestClassifier
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
@@ -505,6 +505,17 @@ def test_refit_gap_bounds_what_the_refit_changes():
         OneVsRestClassifier(LogisticRegression()), cv=3, random_state=0
     ).fit(A, y)
     assert 0 < model.refit_gap_ < 0.5
+    # One split: the gap by hand, and what it bounds.
+    train, held = np.arange(200), np.arange(200, 300)
+    inner = OneVsRestClassifier(LogisticRegression())
+    model = ThresholdedMultiLabel(inner, cv=[(train, held)]).fit(A, y)
+    first, last = (
+        fitted.predict_proba(A[held]) > model.best_threshold_
+        for fitted in (inner.fit(A[train], y[train]), model.estimator_)
+    )
+    assert model.refit_gap_ == pytest.approx((first != last).sum() / y[held].sum())
+    scores = [jaccard_score(y[held], one, average="micro") for one in (first, last)]
+    assert 0 < abs(scores[0] - scores[1]) <= model.refit_gap_
     other = ThresholdedMultiLabel(
         MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0), cv=0.5, random_state=0
     ).fit(A, y)
