@@ -17,11 +17,18 @@ from pathlib import Path
 import data
 import measure
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce._cutoff.certify import Promise, find_promised, label_windows
+from skmultireduce._cutoff.certify import (
+    Promise,
+    _highest_cut,
+    _precision_window,
+    find_promised,
+    label_windows,
+)
 from skmultireduce._cutoff.counters import InfeasibleError, Search, keys_of, values_of
 from skmultireduce._cutoff.evaluation import curve
 from skmultireduce._cutoff.intervals import betting_interval, curve_margin, score_interval
@@ -267,6 +274,11 @@ def populations():
     noisy = expit(logit + rng.normal(size=logit.shape))
     yield "rows differ, scores are off", *drawn(expit(logit), noisy, rng)
     for name in ("yeast", "tmc2007"):
+        try:
+            data.prepare(name)
+        except data.MissingDataError as error:
+            print(f"{name}: left out, {error}", file=sys.stderr)
+            continue
         prepared = data.load(name)
         model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0)
         model.fit(prepared.X_train, prepared.Y_train)
@@ -415,27 +427,47 @@ def speed(python: str) -> list[dict]:
     m = expit(rng.normal(-9.5, 2.8, size=(3000, 735)))
     y = rng.random(m.shape) < m
     y[~y.any(axis=1), 0] = True
+    scores, sparse = m.astype(np.float32), sp.csr_array(y.astype(np.int8))
+    pool = Pool(array_blocks(scores), read_labels(sparse)[0])
+    search = Search([pool], (ScoreMap(True),), METRICS["jaccard"], "micro")
     found = []
     jobs = [
         ({"min_recall": 0.8, "guarantee": "expectation"}, {"risk": "recall", "target_level": 0.8}),
         (
-            {"min_precision": 0.5, "confidence": 0.9, "max_labels": 4},
+            {"min_precision": 0.5, "confidence": 0.9},
             {"risk": "precision", "target_level": 0.5, "confidence_level": 0.9},
         ),
     ]
     for ours, theirs in jobs:
         model = ThresholdedMultiLabel(Given(), cv="prefit", scoring="f1_samples", **ours)
-        scores = m.astype(np.float32)
-        seconds = []
-        for _ in range(5):
-            start = time.perf_counter()
-            model.fit(scores, y.astype(np.int8))
-            seconds.append(time.perf_counter() - start)
-        row = {"promise": str(ours), "seconds": min(seconds)}
+        metric = next(iter(ours)).removeprefix("min_")
+        promise = Promise(
+            metric, ours[f"min_{metric}"], ours.get("confidence"), "samples", 735, 735
+        )
+        row = {"promise": ", ".join(f"{name}={value!r}" for name, value in ours.items())}
+        row["alone"] = quickest(lambda promise=promise: promised_only(search, promise))
+        row["fit"] = quickest(lambda model=model: model.fit(scores, sparse))
         row["mapie"] = peer(python, m, y, theirs, None)
         found.append(row)
         print(row, flush=True)
     return found
+
+
+def promised_only(search: Search, promise: Promise) -> None:
+    """The limit that a promise sets, without a metric that is maximised within it."""
+    if promise.metric == "recall":
+        _highest_cut(search, promise)
+    else:
+        _precision_window(search, promise, search.histograms()[0])
+
+
+def quickest(job) -> float:
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        job()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 # --- report ---------------------------------------------------------------------------
@@ -586,22 +618,25 @@ def mapie_tables(stored: dict) -> list[str]:
             ],
             rows,
         ),
-        "Seconds for one cutoff from 3,000 rows of 735 labels, each in one thread:",
+        "Seconds for one cutoff from 3,000 rows of 735 labels, each in one thread: of the promise "
+        "alone, which is what MAPIE does, and of `fit`, which reads y, maximises the F1 score of "
+        "rows among all cutoffs that keep the promise, and bootstraps an interval.",
         "",
     ]
     rows = []
     for row in stored["speed"]:
-        peer_seconds = row.get("mapie", {}).get("seconds")
+        seconds = row["mapie"].get("seconds", float("nan"))
         rows.append(
             [
                 f"`{row['promise']}`",
-                f"{row['seconds']:.3f}",
-                row.get("mapie", {}).get("error", "") if peer_seconds is None
-                else f"{peer_seconds:.1f}",
-                "" if peer_seconds is None else f"{peer_seconds / row['seconds']:,.0f}",
+                f"{row['alone']:.4f}",
+                f"{row['fit']:.3f}",
+                row["mapie"].get("error", f"{seconds:.1f}"),
+                *(f"{seconds / row[key]:,.0f}" for key in ("alone", "fit")),
             ]
-        )  # fmt: skip
-    return [*lines, *table(["promise", "`fit`", "MAPIE", "times"], rows)]
+        )
+    head = ["promise", "promise alone", "`fit`", "MAPIE", "times the first", "times the second"]
+    return [*lines, *table(head, rows)]
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from .counters import (
     MixedTypesError,
     Search,
     keys_of,
+    suffix_sums,
     values_of,
 )
 from .evaluation import evaluate, metric_at
@@ -256,7 +257,7 @@ def _precision_window(search: Search, promise: Promise, histogram: Histogram) ->
     candidates = histogram.candidates()
     top, last = candidates.keys[-1], values_of(candidates.keys[:1])[0]
     n_rows, needed = int(histogram.n_rows), np.inf
-    for floor in _floors(search, promise, histogram):
+    for floor in _floors(promise, histogram):
         drawn = search.run(lambda _, floor=floor: _Drawn(floor))[0]
         rows, _, keys, hit = drawn.pairs()
         n_rows, order = drawn.n_rows, order_of(drawn.n_rows)
@@ -291,14 +292,16 @@ def _precision_window(search: Search, promise: Promise, histogram: Histogram) ->
     raise InfeasibleError(_no_cut(promise, n_rows, needed))
 
 
-def _floors(search: Search, promise: Promise, histogram: Histogram) -> list[Any]:
+def _floors(promise: Promise, histogram: Histogram) -> list[Any]:
     """From where on pairs are looked at: first few of them, then as many as can matter."""
     candidates = histogram.candidates()
     if len(candidates.keys) < 2:
         return []
     last = values_of(candidates.keys[:1])
     keys, tp = candidates.keys[:-1], candidates.tp[:-1]
-    _, fp = metric_at(search, histogram, keys, tp, candidates.positives)
+    # A bucket's scores are all taken to be wrong: this is where to begin, no more.
+    bucket = (keys >> keys.dtype.type(histogram.shift)).astype(np.int64)
+    fp = suffix_sums(histogram.counts)[bucket] - tp
     # Of rows the mean may be much better than of labels.
     low = promise.least / (4 if promise.by_row else 2)
     near = feasible({"precision": low}, tp, fp, candidates.positives)
