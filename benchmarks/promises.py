@@ -569,7 +569,8 @@ def simulated_tables(found: list[dict]) -> list[str]:
         "",
         "Good scores are the true marginals, useless ones are drawn apart from the truth. Allowed "
         f"is {DELTA:.0%} where there is a confidence (.9), of as many calibrations as a limit of "
-        "time lets in. A recall in expectation has the mean loss, which should not be above 0, and its standard error instead. Refused: nothing was "
+        "time lets in. A recall in expectation has the mean loss, which should not be above 0, "
+        "and its standard error instead. Refused: nothing was "
         "certified, which breaks nothing. Recall: micro-averaged, of new rows, 0 where refused.",
         "",
     ]
