@@ -162,7 +162,8 @@ def _same(value: Any, default: Any) -> bool:
     if value is default or default is Parameter.empty:
         return value is default
     plain = (bool, int, float, str, tuple)
-    return type(value) is type(default) and isinstance(value, plain) and value == default
+    same = value == default or (value != value and default != default)
+    return type(value) is type(default) and isinstance(value, plain) and same
 
 
 # ------------------------------------------------------------------------------------- ours

@@ -147,7 +147,7 @@ _CUTOFFS = {
         CutRule,
         {
             "score_map": instance(ScoreMap, RelativeMap, RankMap, AdjustedMap),
-            "cutoff": array(*_FLOATS, ndim=None),
+            "cutoff": any_of(array(*_FLOATS, ndim=None), instance(np.float32, np.float64)),
             "source": instance(Source),
             "log_prior": optional(array(*_FLOATS)),
         },

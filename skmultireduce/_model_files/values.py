@@ -85,6 +85,9 @@ class Writer:
             return self._scalar(value)
         if kind is np.ndarray:
             return self._once(value, self._array)
+        if kind is np.ma.MaskedArray:
+            parts = [np.asarray(value.data), np.ma.getmaskarray(value)]
+            return {"masked": [self.write(part) for part in parts]}
         if isinstance(value, np.dtype):
             return {"dtype": value.str if value.kind in "OU" else _checked_dtype(value)}
         if isinstance(value, type):
@@ -269,6 +272,12 @@ class Reader:
         _need(type(content) is int and 0 <= content < len(self._arrays), "an array is missing")
         self._used[content] = True
         return self._arrays[content]
+
+    def _read_masked(self, content: Any, depth: int) -> np.ma.MaskedArray:
+        data, mask = (self.read(part, depth) for part in self._pair(content))
+        arrays = isinstance(data, np.ndarray) and isinstance(mask, np.ndarray)
+        _need(arrays and mask.dtype == bool and data.shape == mask.shape, "a mask is none")
+        return np.ma.MaskedArray(data, mask)
 
     def _of_kind(self, content: Any, dtype: Any) -> np.ndarray:
         array = self._read_array(content, 0)
