@@ -36,6 +36,11 @@ DTYPES = frozenset(
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
 
+# What zipfile writes for these: date of a member, and who may read it.
+_FIRST_DAY = 33
+_READABLE = 0o600 << 16
+
+_LOCAL = struct.Struct("<4s5H3L2H")
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -76,12 +81,18 @@ def write_container(path: str | os.PathLike, header: dict, arrays: list[np.ndarr
             "file. Use joblib.dump or skops.io.dump."
         )
     with _replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(JSON_NAME), text)
+        with archive.open(_entry(JSON_NAME), "w") as member:
+            member.write(text)
         for number, array in enumerate(arrays):
-            info = zipfile.ZipInfo(_array_name(number))
-            info.file_size = array.nbytes + 128
-            with archive.open(info, "w", force_zip64=array.nbytes > 2**30) as member:
+            large = array.nbytes > 2**30
+            with archive.open(_entry(_array_name(number)), "w", force_zip64=large) as member:
                 _write_array(member, array)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = _READABLE
+    return info
 
 
 @contextmanager
@@ -139,6 +150,8 @@ def read_container(path: str | os.PathLike, *, with_arrays: bool = True) -> tupl
         with _telling_damage(), zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             _check_members(members, size)
+            for info in members:
+                _check_entry(file, info)
             header = _parse(_read_all(archive, members[0]))
             arrays = [_read_array(archive, info) for info in members[1:]] if with_arrays else []
     return header, arrays
@@ -184,11 +197,30 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         for info in members
     ):
         raise DamagedFile("it is compressed, which model files are not")
+    if any(not 0 <= info.header_offset < size for info in members):
+        raise DamagedFile("its members are not in the file")
     # Members that share bytes would take more memory than the file is long.
     if sum(info.file_size for info in members) > size:
         raise DamagedFile("its members are longer than the file")
     if members[0].file_size > MOST_JSON:
         raise DamagedFile(f"its header is longer than {MOST_JSON:,} bytes")
+
+
+def _check_entry(file: BinaryIO, info: zipfile.ZipInfo) -> None:
+    """Hold all that an archive says of a member, twice, against what is written here."""
+    file.seek(info.header_offset)
+    found = _LOCAL.unpack(file.read(_LOCAL.size))
+    large = 2**32 - 1
+    sizes = {info.file_size, large}
+    signature, version, flags, method, moment, day, crc, packed, plain, length, _ = found
+    same = (signature, version, flags, method) == (b"PK\x03\x04", info.extract_version, 0, 0)
+    same &= (moment, day, crc, length) == (0, _FIRST_DAY, info.CRC, len(info.filename))
+    same &= packed in sizes and plain in sizes
+    same &= info.date_time == (1980, 1, 1, 0, 0, 0) and info.create_version == info.extract_version
+    same &= (info.flag_bits, info.internal_attr, info.volume, info.reserved) == (0, 0, 0, 0)
+    same &= info.external_attr == _READABLE and info.create_system in (0, 3) and not info.comment
+    if not same:
+        raise DamagedFile(f"the entry of {info.filename} is not as it was written")
 
 
 def _read_all(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
