@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import sklearn
 
-from ._model_files.container import DamagedFile, read_container, write_container
+from ._model_files.container import DamagedFileError, read_container, write_container
 from ._model_files.estimators import FORMS, form_of, remedy
-from ._model_files.values import NotSaved, Reader, Writer
+from ._model_files.values import NotSavedError, Reader, Writer
 from ._version import __version__
 
 __all__ = ["load_model", "model_info", "save_model"]
@@ -22,7 +22,9 @@ _FORMAT = "skmultireduce model"
 _FORM = 1
 
 
-def save_model(model: Any, path: str | os.PathLike, *, notes: dict[str, Any] | None = None) -> None:
+def save_model(
+    model: Any, path: str | os.PathLike, *, notes: dict[str, Any] | None = None
+) -> None:
     """Write a fitted model into one file, which `load_model` reads without running code of it.
 
     The file is a zip of JSON and of arrays in NumPy's format: no pickles. It holds the
@@ -89,14 +91,12 @@ def save_model(model: Any, path: str | os.PathLike, *, notes: dict[str, Any] | N
     try:
         written = writer.write(model)
         own_notes = writer.write(notes or {})
-    except NotSaved as error:
+    except NotSavedError as error:
         raise ValueError(
             f"Model files do not hold {error}. {remedy(model)}, or take it out of the model."
         ) from error
     left_out = {
-        name: value
-        for record in writer.records
-        for name, value in _left_out(record).items()
+        name: value for record in writer.records for name, value in _left_out(record).items()
     }
     header = {
         "format": _FORMAT,
@@ -190,7 +190,7 @@ def _read(path: str | os.PathLike, *, with_arrays: bool) -> tuple[dict, Any]:
     try:
         header, arrays = read_container(path, with_arrays=with_arrays)
         if header.get("format") != _FORMAT:
-            raise DamagedFile("its header is another one")
+            raise DamagedFileError("its header is another one")
         form, versions = header.get("form"), header.get("versions")
         if type(form) is int and form > _FORM:
             by = versions.get("skmultireduce") if isinstance(versions, dict) else None
@@ -200,7 +200,7 @@ def _read(path: str | os.PathLike, *, with_arrays: bool) -> tuple[dict, Any]:
             )
         names = {"format", "form", "versions", "notes", "records", "model"}
         if form != _FORM or set(header) != names or not isinstance(versions, dict):
-            raise DamagedFile("its header is not of its form")
+            raise DamagedFileError("its header is not of its form")
         notes = Reader({}, [], []).read(header["notes"]) if not with_arrays else None
         if not with_arrays:
             return {**header, "notes": notes}, None
@@ -208,7 +208,7 @@ def _read(path: str | os.PathLike, *, with_arrays: bool) -> tuple[dict, Any]:
         model = reader.read(header["model"])
         reader.read(header["notes"])
         reader.check_all_used()
-    except DamagedFile as error:
+    except DamagedFileError as error:
         raise ValueError(
             f"{os.fspath(path)} is no model file of skmultireduce, or it is damaged: {error}. "
             "Load an intact copy."

@@ -163,9 +163,7 @@ class Reading:
         )
         return Table(found.data, found.target, found.target_names.tolist())
 
-    def _svmlight(
-        self, paths: list[Path], names: list | None, n_features: int | None
-    ) -> Table:
+    def _svmlight(self, paths: list[Path], names: list | None, n_features: int | None) -> Table:
         if names is None:
             first = [SVMLightBlocks(path, block_bytes=_WHOLE) for path in paths]
             names = sorted({name for blocks in first for name in blocks.target_names.tolist()})
@@ -231,7 +229,7 @@ class Reading:
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where}: no JSON ({error}).") from error
             if not isinstance(row, dict):
-                raise ValueError(f"{where}: an object is needed, as {{\"text\": ...}}.")
+                raise ValueError(f'{where}: an object is needed, as {{"text": ...}}.')
             self._check_columns(where, list(row), with_labels)
             yield self._row(row, where, with_labels)
 

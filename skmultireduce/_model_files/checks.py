@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .container import DamagedFile
+from .container import DamagedFileError
 
 __all__ = [
     "Check",
@@ -29,13 +29,13 @@ Check = Callable[[Any], bool]
 
 
 def check_fields(values: dict[str, Any], checks: dict[str, Check]) -> None:
-    """Raise a `DamagedFile` if values are missing, too many, or not as their checks say."""
+    """Raise a `DamagedFileError` if values are missing, too many, or not as their checks say."""
     if set(values) != set(checks):
         odd = sorted(set(values) ^ set(checks))
-        raise DamagedFile(f"{', '.join(odd):.200} missing or unknown")
+        raise DamagedFileError(f"{', '.join(odd):.200} missing or unknown")
     for name, check in checks.items():
         if not check(values[name]):
-            raise DamagedFile(f"{name} is not as it should be")
+            raise DamagedFileError(f"{name} is not as it should be")
 
 
 def anything(value: Any) -> bool:

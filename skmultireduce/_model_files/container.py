@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["DamagedFile", "read_container", "write_container"]
+__all__ = ["DamagedFileError", "read_container", "write_container"]
 
 JSON_NAME = "model.json"
 # Texts and numbers of models are in arrays: what is left are parameters. Parsed, a byte of JSON
@@ -46,7 +46,7 @@ _LOCATOR = struct.Struct("<4sLQL")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 
 
-class DamagedFile(ValueError):
+class DamagedFileError(ValueError):
     """The file is no model file, or not as it was written."""
 
 
@@ -138,7 +138,7 @@ def read_container(path: str | os.PathLike, *, with_arrays: bool = True) -> tupl
 
     Raises
     ------
-    DamagedFile
+    DamagedFileError
         If it is no zip, holds other members, is compressed, or sizes, headers or checksums do
         not agree.
     OSError
@@ -159,13 +159,13 @@ def read_container(path: str | os.PathLike, *, with_arrays: bool = True) -> tupl
 
 @contextmanager
 def _telling_damage() -> Iterator[None]:
-    """Raise `DamagedFile` for whatever `zipfile` raises at bytes that are no archive."""
+    """Raise `DamagedFileError` for whatever `zipfile` raises at bytes that are no archive."""
     try:
         yield
-    except (DamagedFile, OSError, MemoryError):
+    except (DamagedFileError, OSError, MemoryError):
         raise
     except Exception as error:
-        raise DamagedFile(f"it is no archive as this package writes it: {error}") from error
+        raise DamagedFileError(f"it is no archive as this package writes it: {error}") from error
 
 
 def _check_directory(file: BinaryIO, size: int) -> None:
@@ -175,35 +175,37 @@ def _check_directory(file: BinaryIO, size: int) -> None:
     tail = file.read(tail_size)
     at = tail_size - _END.size
     if at < 0 or tail[at : at + 4] != b"PK\x05\x06":
-        raise DamagedFile("it does not end as a zip archive does")
+        raise DamagedFileError("it does not end as a zip archive does")
     directory = _END.unpack_from(tail, at)[5]
     at -= _LOCATOR.size
     if at >= 0 and tail[at : at + 4] == b"PK\x06\x07":
         at -= _END_64.size
         if at < 0 or tail[at : at + 4] != b"PK\x06\x06":
-            raise DamagedFile("its directory is not where it should be")
-        directory = max(directory if directory < 2**32 - 1 else 0, _END_64.unpack_from(tail, at)[8])
+            raise DamagedFileError("its directory is not where it should be")
+        directory = max(
+            directory if directory < 2**32 - 1 else 0, _END_64.unpack_from(tail, at)[8]
+        )
     if directory > 128 * MOST_MEMBERS:
-        raise DamagedFile("its directory is too long")
+        raise DamagedFileError("its directory is too long")
     file.seek(0)
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     names = [JSON_NAME, *map(_array_name, range(len(members) - 1))]
     if [info.filename for info in members] != names:
-        raise DamagedFile("its members are not those of a model file")
+        raise DamagedFileError("its members are not those of a model file")
     if any(
         info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size
         for info in members
     ):
-        raise DamagedFile("it is compressed, which model files are not")
+        raise DamagedFileError("it is compressed, which model files are not")
     if any(not 0 <= info.header_offset < size for info in members):
-        raise DamagedFile("its members are not in the file")
+        raise DamagedFileError("its members are not in the file")
     # Members that share bytes would take more memory than the file is long.
     if sum(info.file_size for info in members) > size:
-        raise DamagedFile("its members are longer than the file")
+        raise DamagedFileError("its members are longer than the file")
     if members[0].file_size > MOST_JSON:
-        raise DamagedFile(f"its header is longer than {MOST_JSON:,} bytes")
+        raise DamagedFileError(f"its header is longer than {MOST_JSON:,} bytes")
 
 
 def _check_entry(file: BinaryIO, info: zipfile.ZipInfo) -> None:
@@ -220,7 +222,7 @@ def _check_entry(file: BinaryIO, info: zipfile.ZipInfo) -> None:
     same &= (info.flag_bits, info.internal_attr, info.volume, info.reserved) == (0, 0, 0, 0)
     same &= info.external_attr == _READABLE and info.create_system in (0, 3) and not info.comment
     if not same:
-        raise DamagedFile(f"the entry of {info.filename} is not as it was written")
+        raise DamagedFileError(f"the entry of {info.filename} is not as it was written")
 
 
 def _read_all(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -232,18 +234,18 @@ def _parse(text: bytes) -> dict:
     def pairs(found: list[tuple[str, Any]]) -> dict:
         out = dict(found)
         if len(out) < len(found):
-            raise DamagedFile("a key of its header comes twice")
+            raise DamagedFileError("a key of its header comes twice")
         return out
 
     def refuse(constant: str) -> Any:
-        raise DamagedFile(f"its header holds {constant}")
+        raise DamagedFileError(f"its header holds {constant}")
 
     try:
         header = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
     except RecursionError as error:
-        raise DamagedFile("its header is nested too deeply") from error
+        raise DamagedFileError("its header is nested too deeply") from error
     if not isinstance(header, dict):
-        raise DamagedFile("its header is no object")
+        raise DamagedFileError("its header is no object")
     return header
 
 
@@ -251,27 +253,27 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(info) as member:
         start = member.read(10)
         if start[:8] != b"\x93NUMPY\x01\x00" or len(start) < 10:
-            raise DamagedFile(f"{info.filename} is no array in NumPy's format 1.0")
+            raise DamagedFileError(f"{info.filename} is no array in NumPy's format 1.0")
         length = int.from_bytes(start[8:], "little")
         if length > _MOST_HEADER:
-            raise DamagedFile(f"{info.filename} has too long a header")
+            raise DamagedFileError(f"{info.filename} has too long a header")
         dtype, shape = _array_header(member.read(length), info.filename)
         n_bytes = math.prod(shape) * dtype.itemsize
         if n_bytes != info.file_size - 10 - length:
-            raise DamagedFile(f"{info.filename} has not the size that its header says")
+            raise DamagedFileError(f"{info.filename} has not the size that its header says")
         array = np.empty(shape, dtype=dtype)
         rest = memoryview(array.reshape(-1).view(np.uint8)) if n_bytes else memoryview(b"")
         while len(rest):
             found = member.read(min(len(rest), _CHUNK))
             if not found:
-                raise DamagedFile(f"{info.filename} ends too early")
+                raise DamagedFileError(f"{info.filename} ends too early")
             rest[: len(found)] = found
             rest = rest[len(found) :]
         # Its end, where the checksum is looked at.
         if member.read(1):
-            raise DamagedFile(f"{info.filename} goes on after its end")
+            raise DamagedFileError(f"{info.filename} goes on after its end")
     if dtype == np.bool_ and n_bytes and array.view(np.uint8).max() > 1:
-        raise DamagedFile(f"{info.filename} holds truth values that are neither 0 nor 1")
+        raise DamagedFileError(f"{info.filename} holds truth values that are neither 0 nor 1")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -281,10 +283,10 @@ def _array_header(text: bytes, name: str) -> tuple[np.dtype, tuple[int, ...]]:
         dtype = np.dtype(header["descr"]) if isinstance(header["descr"], str) else None
         shape, order = header["shape"], header["fortran_order"]
     except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
-        raise DamagedFile(f"{name} has a header that is none") from error
+        raise DamagedFileError(f"{name} has a header that is none") from error
     if dtype is None or dtype.name not in DTYPES or dtype != dtype.newbyteorder("<"):
-        raise DamagedFile(f"{name} holds something else than plain numbers")
+        raise DamagedFileError(f"{name} holds something else than plain numbers")
     sizes = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
     if not sizes or len(shape) > 8 or order is not False:
-        raise DamagedFile(f"{name} has a shape that is none")
+        raise DamagedFileError(f"{name} has a shape that is none")
     return dtype, shape

@@ -47,9 +47,9 @@ from .checks import (
     number,
     optional,
 )
-from .container import DamagedFile
+from .container import DamagedFileError
 from .records import RECORDS
-from .values import NotSaved, RecordForm, Writer
+from .values import NotSavedError, RecordForm, Writer
 
 __all__ = ["FORMS", "form_of"]
 
@@ -82,7 +82,7 @@ def form_of(value: Any) -> tuple[str, RecordForm] | None:
 def _writable(value: Any) -> bool:
     try:
         Writer(form_of).write(value)
-    except NotSaved:
+    except NotSavedError:
         return False
     return True
 
@@ -138,7 +138,7 @@ class _Estimator:
             if name in known:
                 params[name] = value
             elif name in values["changed"]:
-                raise DamagedFile(
+                raise DamagedFileError(
                     f"its parameter {name}={value!r:.60} is one that the installed release does "
                     "not have"
                 )
@@ -191,7 +191,7 @@ def _own(cls: type, private: dict[str, Check], also: Callable[[Any], None]) -> _
             if name in params or name == "_metadata_request" or "callback" in name:
                 continue
             if name not in {*private, _OUTPUT} and not _FITTED_NAME.fullmatch(name):
-                raise NotSaved(f"the attribute {name} of {cls.__name__}")
+                raise NotSavedError(f"the attribute {name} of {cls.__name__}")
             out[name] = value
         return out
 
@@ -200,9 +200,9 @@ def _own(cls: type, private: dict[str, Check], also: Callable[[Any], None]) -> _
             public = _FITTED_NAME.fullmatch(name) and not hasattr(cls, name)
             check = private.get(name) or _FITTED_CHECKS.get(name)
             if check is None and not public:
-                raise DamagedFile(f"{name:.60} is no attribute of {cls.__name__}")
+                raise DamagedFileError(f"{name:.60} is no attribute of {cls.__name__}")
             if check is not None and not check(value):
-                raise DamagedFile(f"{name} is not as it should be")
+                raise DamagedFileError(f"{name} is not as it should be")
         form = {"_skmultireduce_version": __version__, "_skmultireduce_state": STATE_VERSION}
         estimator.__setstate__({**vars(estimator), **found, **form})
         also(estimator)
@@ -217,7 +217,7 @@ def _check_sgd(estimator: Any) -> None:
     scaling = training.scaling
     shapes = set() if scaling is None else {scaling.center.shape, scaling.scale.shape}
     if shapes - {(estimator.n_features_in_,)}:
-        raise DamagedFile("the scale of its features is of others")
+        raise DamagedFileError("the scale of its features is of others")
 
 
 def _check_tree(estimator: Any) -> None:
@@ -226,19 +226,19 @@ def _check_tree(estimator: Any) -> None:
         return
     tree, target = forest.trees[0], estimator._target
     if (tree.n_features, forest.n_labels) != (estimator.n_features_in_, target.n_labels):
-        raise DamagedFile("its trees are of other features or labels")
+        raise DamagedFileError("its trees are of other features or labels")
 
 
 def _check_cutoff(estimator: Any) -> None:
     rule = vars(estimator).get("_rule")
     if rule is not None and rule.source.n_labels != estimator._target.n_labels:
-        raise DamagedFile("its cutoff is of other labels")
+        raise DamagedFileError("its cutoff is of other labels")
 
 
 def _check_reduction(estimator: Any) -> None:
     table = vars(estimator).get("_table")
     if table is not None and table.n_labels != estimator._target.n_labels:
-        raise DamagedFile("its classes are of other labels")
+        raise DamagedFileError("its classes are of other labels")
 
 
 _target = {"_target": optional(instance(Target))}
@@ -286,9 +286,9 @@ def _check_readable(vectorizer: Any) -> None:
     """Refuse what runs code of the user, or opens files that texts name."""
     for name in ("preprocessor", "tokenizer", "analyzer"):
         if callable(getattr(vectorizer, name, None)):
-            raise NotSaved(f"{name}={getattr(vectorizer, name)!r:.60}, which is code")
+            raise NotSavedError(f"{name}={getattr(vectorizer, name)!r:.60}, which is code")
     if vectorizer.input != "content":
-        raise NotSaved(f"input={vectorizer.input!r}, by which texts are names of files")
+        raise NotSavedError(f"input={vectorizer.input!r}, by which texts are names of files")
 
 
 class _Vectorizer(_Estimator):
@@ -321,13 +321,13 @@ def _vectorizer(cls: type) -> _Estimator:
         terms, idf = found["terms"], found["idf"]
         vocabulary = {term: column for column, term in enumerate(terms)}
         if len(vocabulary) != len(terms) or set(map(type, terms)) - {str}:
-            raise DamagedFile("its terms are not texts, or one comes twice")
+            raise DamagedFileError("its terms are not texts, or one comes twice")
         vectorizer.vocabulary_, vectorizer.fixed_vocabulary_ = vocabulary, found["fixed"]
         if isinstance(vectorizer, sklearn_text.TfidfVectorizer):
             if (idf is not None) != vectorizer.use_idf or (
                 idf is not None and idf.shape != (len(terms),)
             ):
-                raise DamagedFile("there is not one weight for each term")
+                raise DamagedFileError("there is not one weight for each term")
             with_idf(vectorizer, idf)
 
     return _Vectorizer(cls, fitted, restore)
@@ -339,7 +339,7 @@ def _without_state(vectorizer: Any) -> dict[str, Any]:
 
 
 def _nothing(estimator: Any, found: dict[str, Any]) -> None:
-    raise DamagedFile("it has no state")
+    raise DamagedFileError("it has no state")
 
 
 def _fasttext() -> _Estimator:
@@ -363,7 +363,7 @@ def _fasttext() -> _Estimator:
         sizes = (vectorizer.minn, vectorizer.maxn, vectorizer.word_ngrams)
         hashes = vectorizer.maxn or vectorizer.word_ngrams > 1
         if not all(map(short, sizes)) or (hashes and not found["n_buckets_"]):
-            raise DamagedFile("its features are not those of a fastText model")
+            raise DamagedFileError("its features are not those of a fastText model")
         for name, value in found.items():
             setattr(vectorizer, name, value)
         vectorizer._table()
@@ -390,7 +390,7 @@ def _public(cls: type, **checks: Check) -> _Estimator:
         for name, value in found.items():
             n_features = found.get("n_features_in_")
             if checks.get(name) is _values and value is not None and value.shape != (n_features,):
-                raise DamagedFile(f"{name} is not of its features")
+                raise DamagedFileError(f"{name} is not of its features")
             setattr(estimator, name, value)
 
     return _Estimator(cls, fitted, restore)
@@ -434,7 +434,9 @@ _TEXT = [
 
 def _name_of(cls: type) -> str:
     """Name in the file: of scikit-learn's classes with a prefix."""
-    return cls.__name__ if cls.__module__.startswith("skmultireduce") else f"sklearn.{cls.__name__}"
+    return (
+        cls.__name__ if cls.__module__.startswith("skmultireduce") else f"sklearn.{cls.__name__}"
+    )
 
 
 FORMS: dict[str, RecordForm] = {

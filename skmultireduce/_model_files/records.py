@@ -38,7 +38,6 @@ from .._training.training import Training
 from .checks import (
     Check,
     any_of,
-    anything,
     array,
     boolean,
     check_fields,
@@ -50,7 +49,7 @@ from .checks import (
     optional,
     text,
 )
-from .container import DamagedFile
+from .container import DamagedFileError
 from .values import RecordForm
 
 __all__ = ["RECORDS"]
@@ -100,18 +99,18 @@ def _form(
 def _check_target(target: Target) -> None:
     shape = (target.n_labels, 2) if target.kind == "multilabel" else (target.n_labels,)
     if target.classes.shape != shape:
-        raise DamagedFile("classes are not those of its labels")
+        raise DamagedFileError("classes are not those of its labels")
     if target.names is not None and target.names.shape != (target.n_labels,):
-        raise DamagedFile("there is not one name for each label")
+        raise DamagedFileError("there is not one name for each label")
 
 
 def _check_rule(rule: CutRule) -> None:
     n = rule.source.n_labels
     if rule.cutoff.shape not in ((), (n,)):
-        raise DamagedFile("there is not one cutoff for each label")
+        raise DamagedFileError("there is not one cutoff for each label")
     for of_labels in (rule.source.never, rule.log_prior):
         if of_labels is not None and of_labels.shape != (n,):
-            raise DamagedFile("there is not one value for each label")
+            raise DamagedFileError("there is not one value for each label")
 
 
 _MAP = {"probability": boolean, "min_labels": integer(), "max_labels": optional(integer(1))}
@@ -222,7 +221,7 @@ def _tree_model() -> RecordForm:
 def _check_forest(forest: LabelForest) -> None:
     sizes = {(tree.n_features, tree.tree.n_labels) for tree in forest.trees}
     if len(sizes) != 1:
-        raise DamagedFile("its trees are not of the same features and labels")
+        raise DamagedFileError("its trees are not of the same features and labels")
 
 
 _MODELS = {
@@ -323,9 +322,7 @@ _MODELS = {
         },
     ),
     "LabelTreeModel": _tree_model(),
-    "LabelForest": _form(
-        LabelForest, {"trees": list_of(instance(LabelTreeModel))}, _check_forest
-    ),
+    "LabelForest": _form(LabelForest, {"trees": list_of(instance(LabelTreeModel))}, _check_forest),
 }
 
 
@@ -336,7 +333,7 @@ def _check_training(training: Training) -> None:
 
 def _check_registers(distinct: DistinctRows) -> None:
     if distinct.registers.shape != DistinctRows().registers.shape:
-        raise DamagedFile("registers are not those of a count")
+        raise DamagedFileError("registers are not those of a count")
 
 
 def _is_sums(value: Any) -> bool:
@@ -413,7 +410,7 @@ def _check_table(table: ClassTable) -> None:
         return
     in_range = len(codes) == 0 or (codes[0] >= 0 and codes[-1] < table.n_classes)
     if not in_range or np.any(np.diff(codes) <= 0):
-        raise DamagedFile("its classes are not those of its labels")
+        raise DamagedFileError("its classes are not those of its labels")
 
 
 def _random_state() -> RecordForm:
@@ -425,12 +422,12 @@ def _random_state() -> RecordForm:
     }
 
     def take(value: np.random.RandomState) -> dict[str, Any]:
-        name, key, pos, has_gauss, gauss = value.get_state()
+        _, key, pos, has_gauss, gauss = value.get_state()
         return {"key": key, "pos": pos, "has_gauss": has_gauss, "gauss": gauss}
 
     def make(values: dict[str, Any]) -> np.random.RandomState:
         check_fields(values, checks)
-        out = np.random.RandomState()  # noqa: NPY002
+        out = np.random.RandomState()
         out.set_state(("MT19937", *(values[name] for name in checks)))
         return out
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .container import DTYPES, DamagedFile
+from .container import DTYPES, DamagedFileError
 
-__all__ = ["NotSaved", "Reader", "RecordForm", "Writer"]
+__all__ = ["NotSavedError", "Reader", "RecordForm", "Writer"]
 
 # Longer lists of numbers or texts are arrays.
 _LONG = 16
@@ -28,7 +28,7 @@ _TEXT_TYPE = re.compile(r"[<>]U\d{1,6}|\|O")
 _DEEPEST = 32
 
 
-class NotSaved(ValueError):
+class NotSavedError(ValueError):
     """Something that a model file does not hold."""
 
 
@@ -42,7 +42,7 @@ class RecordForm(NamedTuple):
     take : callable
         From an object to a dict of its values.
     make : callable
-        From such a dict, whose values are not checked yet, to an object; raises `DamagedFile`
+        From such a dict, whose values are not checked yet, to an object; raises `DamagedFileError`
         or a ValueError if they are not as they should be.
     """
 
@@ -94,7 +94,7 @@ class Writer:
             return self._type(value)
         found = self._form_of(value)
         if found is None:
-            raise NotSaved(f"{value!r:.100} of {kind.__module__}.{kind.__qualname__}")
+            raise NotSavedError(f"{value!r:.100} of {kind.__module__}.{kind.__qualname__}")
         return self._once(value, lambda record: self._record(record, *found))
 
     def _once(self, value: Any, write: Callable[[Any], Any]) -> Any:
@@ -117,7 +117,7 @@ class Writer:
         if array.dtype == object or array.dtype.kind in "US":
             kind = "objects" if array.dtype == object else "strings"
             if array.ndim != 1:
-                raise NotSaved(f"an array of {array.dtype} of shape {array.shape}")
+                raise NotSavedError(f"an array of {array.dtype} of shape {array.shape}")
             return {kind: self._list(array.tolist())}
         return {"array": self._numbers(array)}
 
@@ -151,12 +151,12 @@ class Writer:
             return {"type": np.dtype(value).name}
         if value in _BUILTIN_TYPES.values():
             return {"builtin": value.__name__}
-        raise NotSaved(f"the class {value.__qualname__}")
+        raise NotSavedError(f"the class {value.__qualname__}")
 
 
 def _checked_dtype(dtype: np.dtype) -> str:
     if dtype.name not in DTYPES:
-        raise NotSaved(f"an array of {dtype}")
+        raise NotSavedError(f"an array of {dtype}")
     return dtype.name
 
 
@@ -184,18 +184,18 @@ class Reader:
             name, values = record["class"], record["values"]
             form = forms.get(name) if isinstance(name, str) else None
             if form is None:
-                raise DamagedFile(f"{name!r:.60} is no class that model files hold")
+                raise DamagedFileError(f"{name!r:.60} is no class that model files hold")
             _need(isinstance(values, dict), f"values of {name} are none")
             try:
                 found = {key: self.read(value) for key, value in values.items()}
                 self._read.append(form.make(found))
-            except DamagedFile as error:
-                raise DamagedFile(f"{name}: {error}") from error
+            except DamagedFileError as error:
+                raise DamagedFileError(f"{name}: {error}") from error
             except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-                raise DamagedFile(f"{name} is not as it should be: {error}") from error
+                raise DamagedFileError(f"{name} is not as it should be: {error}") from error
 
     def check_all_used(self) -> None:
-        """Raise a `DamagedFile` if there are arrays that nothing refers to."""
+        """Raise a `DamagedFileError` if there are arrays that nothing refers to."""
         _need(all(self._used), "there are arrays that belong to nothing")
 
     def read(self, value: Any, depth: int = 0) -> Any:
@@ -245,7 +245,7 @@ class Reader:
         try:
             return np.dtype(name).type(number)
         except OverflowError as error:
-            raise DamagedFile("a number is too large for its type") from error
+            raise DamagedFileError("a number is too large for its type") from error
 
     def _read_str(self, content: Any, depth: int) -> Any:
         _need(isinstance(content, str), "a text is none")
@@ -310,7 +310,7 @@ class Reader:
         try:
             return [text.decode("utf-8", "surrogatepass") for text in self._pieces(content)]
         except UnicodeDecodeError as error:
-            raise DamagedFile("a text is no UTF-8") from error
+            raise DamagedFileError("a text is no UTF-8") from error
 
     def _read_bytes(self, content: Any, depth: int) -> list[bytes]:
         return self._pieces(content)
@@ -344,4 +344,4 @@ def _hashable(items: list) -> list:
 
 def _need(condition: bool, what: str) -> None:
     if not condition:
-        raise DamagedFile(what)
+        raise DamagedFileError(what)
