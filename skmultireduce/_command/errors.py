@@ -60,7 +60,7 @@ def run_quietly(prog: str, work: Callable[[], int]) -> int:
             where = f"{os.fspath(error.filename)}: " if error.filename else ""
             tell(f"{prog}: error: {where}{error.strerror or error}")
         except MemoryError as error:
-            tell(f"{prog}: error: {error or 'not enough memory'}")
+            tell(f"{prog}: error: {str(error) or 'not enough memory'}")
         except (ValueError, TypeError, AttributeError, ImportError) as error:
             tell(f"{prog}: error: {error}")
     return 2

@@ -27,8 +27,6 @@ _SUFFIXES = {
 }
 FORMATS = ("fasttext", *_SUFFIXES)
 _PACKED = (".gz", ".bz2", ".xz")
-# Of one block, which is all of the file.
-_WHOLE = 2**62
 
 
 @dataclass
@@ -165,15 +163,13 @@ class Reading:
 
     def _svmlight(self, paths: list[Path], names: list | None, n_features: int | None) -> Table:
         if names is None:
-            first = [SVMLightBlocks(path, block_bytes=_WHOLE) for path in paths]
+            first = [SVMLightBlocks(path) for path in paths]
             names = sorted({name for blocks in first for name in blocks.target_names.tolist()})
             n_features = max(blocks.n_features for blocks in first)
         parts = [
             part
             for path in paths
-            for part in SVMLightBlocks(
-                path, n_features=n_features, target_names=names, block_bytes=_WHOLE
-            )
+            for part in SVMLightBlocks(path, n_features=n_features, target_names=names)
         ]
         X, y = (sp.vstack(column, format="csr") for column in zip(*parts, strict=True))
         return Table(X, y, names)
