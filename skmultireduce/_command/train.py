@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
     vectorizer = _vectorizer(options, table, reading.format_of(options.files[0]))
     X, X_valid = table.rows, valid and valid.rows
     if vectorizer is not None:
-        X = vectorizer.fit_transform(X)
+        X = _learned(vectorizer, X)
         X_valid = X_valid and vectorizer.transform(X_valid)
         say(f"features  {X.shape[1]:,}")
     cutoff, splits = best_cutoff(best_model(options), options), None
@@ -250,6 +250,16 @@ def _vectorizer(options: argparse.Namespace, table: Table, kind: str) -> Any:
     if options.model == "mlp":
         return CountVectorizer(**params)
     return TfidfVectorizer(sublinear_tf=True, **params)
+
+
+def _learned(vectorizer: Any, texts: list[str]) -> Any:
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise ValueError(
+            f"No word is left of {len(texts):,} texts with --min-count {vectorizer.min_df} and "
+            f"words as they are found ({error}). Lower --min-count, or choose other --words."
+        ) from error
 
 
 def _stacked(X: Any, X_valid: Any, y: Any, y_valid: Any) -> tuple[Any, Any, list]:
