@@ -51,7 +51,7 @@ from .container import DamagedFileError
 from .records import RECORDS
 from .values import NotSavedError, RecordForm, Writer
 
-__all__ = ["FORMS", "form_of"]
+__all__ = ["FORMS", "form_of", "remedy"]
 
 # Public attributes of a fit, of which new ones may come.
 _FITTED_NAME = re.compile(r"[a-z][a-z0-9_]*_")
@@ -450,4 +450,6 @@ def remedy(value: Any) -> str:
     """What to do with an object that files do not hold."""
     if isinstance(value, BaseSearchCV):
         return "Save its best_estimator_"
+    if hasattr(value, "to_local"):
+        return "Save what its to_local() gives"
     return "Use skops.io.dump, or joblib.dump where you trust who can write the file"
