@@ -347,7 +347,7 @@ def test_names_of_labels(client, tmp_path):
     plain = DaskMultiLabelSGDClassifier(**PARAMS).fit(*arrays(X, Y))
     assert plain.label_names_.tolist() == list(range(6))
     assert plain.set_label_names(names).to_local().label_names_.tolist() == names
-    with pytest.raises(ValueError, match="no skmultireduce.dask.*to_local"):
+    with pytest.raises(ValueError, match=r"no skmultireduce.dask.*to_local"):
         save_model(model, tmp_path / "model")
     save_model(local, tmp_path / "model")
     assert load_model(tmp_path / "model").label_names_.tolist() == names
