@@ -261,7 +261,7 @@ def test_models_of_programs(run, tmp_path):
 
 def test_demo(run, tmp_path):
     figure = tmp_path / "curve.png"
-    code, out, _ = run(f"demo --figure {figure}")
+    code, out, _ = run(f"--figure {figure}")
     assert code == 0
     lines = {line[:29].strip(): line[29:].split() for line in out.splitlines()}
     method, plain = lines["pick-one softmax, one cutoff"], lines["the same, cut at 0.5"]

@@ -20,6 +20,9 @@ _VERBS = {
     "demo": ("demo", "the method on an embedded data set; runs without a verb too"),
 }
 
+# Options that are not of the demonstration.
+_ALONE = ("-h", "--help", "--version")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -34,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code : int
         0; 2 for errors, with one line on standard error.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["demo"]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or (given[0].startswith("-") and given[0] not in _ALONE):
+        given.insert(0, "demo")
     parser = Parser(
         prog="skmultireduce",
         description="Multi-label classification of texts and features.",
