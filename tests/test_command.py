@@ -64,6 +64,8 @@ def folder(tmp_path_factory):
         write_rows(path / f"test.{suffix}", 20)
     (path / "unlabelled.txt").write_text("apple pear\nzinc\n")
     (path / "unlabelled.csv").write_text("text,labels\napple,\n")
+    noisy = (f"__label__{'ab'[i % 2]} word\n" for i in range(40))
+    (path / "noisy.txt").write_text("".join(noisy))
     (path / "unknown.txt").write_text("__label__fish trout\n")
     (path / "empty.txt").write_text("\n\n")
     (path / "noise.txt").write_bytes(b"\xff\xfe\x00\x80 __label__x \xff\n" * 3)
@@ -165,6 +167,11 @@ def test_tune_tries_what_is_not_given(run, tmp_path):
     tried = [line for line in out.splitlines() if line.startswith("tune")]
     assert all("pick_all, log_loss" in line and "global" in line for line in tried)
     assert len(tried) == 5
+    code, _, err = run(
+        f"train noisy.txt -o {tmp_path / 'c'} --tune --min-precision 1 --strategy global"
+    )
+    assert code == 2
+    assert "min_precision" in err
 
 
 def test_columns(run, tmp_path):

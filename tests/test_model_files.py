@@ -8,7 +8,9 @@ import sys
 import time
 import tracemalloc
 import zipfile
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,6 +44,7 @@ from skmultireduce import (
     save_model,
 )
 from skmultireduce._model_files import container
+from skmultireduce._model_files.records import RECORDS
 from skmultireduce._model_files.values import Writer
 from skmultireduce.text import (
     CountVectorizer,
@@ -440,6 +443,15 @@ def test_bombs(tmp_path):
     assert "does not end" in load_within_limits(path)
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", [n for n, form in RECORDS.items() if is_dataclass(form.cls)])
+def test_all_fields_are_kept(name):
+    """A new field of a class needs its check."""
+    left_out = {"progress", "position"} if name == "Training" else set()
+    cls, take, _ = RECORDS[name]
+    value = SimpleNamespace(**{field.name: field.default for field in fields(cls)})
+    assert set(take(value)) == {field.name for field in fields(cls)} - left_out
 
 
 def test_many_values_are_arrays():

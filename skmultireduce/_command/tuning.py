@@ -6,11 +6,12 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 
+from .._cutoff.counters import InfeasibleError
 from .._cutoff.folds import splitter_of
 from .._cutoff.metric import Scoring
 from .._cutoff.scores import Pool, Source
@@ -32,6 +33,14 @@ _FORMS = (
     ("pick_all_normalized", "log_loss"),
     ("pick_one", "log_loss"),
 )
+
+
+class _Trial(NamedTuple):
+    """A model and a form of its cutoff; minus infinity: none satisfies the constraint."""
+
+    score: float
+    params: dict[str, Any]
+    strategy: str
 
 
 def tune(
@@ -69,41 +78,40 @@ def tune(
         splits = list(splitter_of(None, y, options.seed).split(X))
     names = [options.strategy] if options.strategy else list(_STRATEGIES)
     end = time.perf_counter() + options.time
-    best, tried = None, 0
-    for candidates in (_forms(cutoff.estimator, options), _penalties(cutoff.estimator)):
-        base = {} if best is None else best[1]
-        for changed in candidates:
-            begin = time.perf_counter()
-            # The next one takes about as long as the last.
-            if best is not None and begin + best[3] > end:
-                say(f"tune      stopped after {options.time:g} s, {tried} models tried")
-                break
-            params = {**base, **changed}
-            model = clone(cutoff.estimator).set_params(**params)
-            found = _judged(clone(cutoff).set_params(estimator=model), X, y, splits, names)
-            spent = time.perf_counter() - begin
-            tried += 1
-            for score, strategy in found:
-                told = ", ".join(f"{value}" for value in params.values()) or "defaults"
-                say(f"tune      {score:.4f}  {told}, {strategy}  ({spent:.1f} s)")
-                if best is None or score > best[0]:
-                    best = (score, params, strategy, spent)
-            best = (*best[:3], spent)
-    model = clone(cutoff.estimator).set_params(**best[1])
-    return clone(cutoff).set_params(estimator=model, strategy=best[2], cv=cutoff.cv)
+    best, seconds = None, 0.0
+
+    def candidates() -> Iterator[dict[str, Any]]:
+        yield from _forms(cutoff.estimator, options)
+        base = {} if best is None else best.params
+        for changed in _penalties(cutoff.estimator):
+            yield {**base, **changed}
+
+    for tried, params in enumerate(candidates()):
+        begin = time.perf_counter()
+        # The next one takes about as long as the last.
+        if tried and begin + seconds > end:
+            say(f"tune      stopped after {options.time:g} s, {tried} models tried")
+            break
+        model = clone(cutoff.estimator).set_params(**params)
+        found = _judged(clone(cutoff).set_params(estimator=model), params, X, y, splits, names)
+        seconds = time.perf_counter() - begin
+        for trial in found:
+            told = ", ".join(map(str, params.values()))
+            say(f"tune      {trial.score:.4f}  {told}, {trial.strategy}  ({seconds:.1f} s)")
+        best = max([*([best] if best else []), *found], key=lambda trial: trial.score)
+    # If none satisfies --min-precision, the fit says so.
+    model = clone(cutoff.estimator).set_params(**best.params)
+    return clone(cutoff).set_params(estimator=model, strategy=best.strategy, cv=cutoff.cv)
 
 
 def _forms(model: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Reductions and losses, those of the default first."""
-    seen = []
-    for reduction, loss in ((model.reduction, model.loss), *_FORMS):
-        if options.reduction not in (None, reduction):
-            reduction, loss = options.reduction, loss
-        if options.loss is not None:
-            loss = options.loss
-        fits = reduction in ONE_VS_REST or loss not in ("squared_hinge",)
+    seen = set()
+    for form in ((model.reduction, model.loss), *_FORMS):
+        reduction, loss = options.reduction or form[0], options.loss or form[1]
+        fits = reduction in ONE_VS_REST or loss != "squared_hinge"
         if fits and (reduction, loss) not in seen:
-            seen.append((reduction, loss))
+            seen.add((reduction, loss))
             yield {"reduction": reduction, "loss": loss}
 
 
@@ -115,8 +123,13 @@ def _penalties(model: Any) -> Iterator[dict[str, Any]]:
 
 
 def _judged(
-    cutoff: ThresholdedMultiLabel, X: Any, y: Any, splits: list, names: list[str]
-) -> list[tuple[float, str]]:
+    cutoff: ThresholdedMultiLabel,
+    params: dict[str, Any],
+    X: Any,
+    y: Any,
+    splits: list,
+    names: list[str],
+) -> list[_Trial]:
     """Score of each strategy, for one model."""
     label_sets, target = read_labels(y)
     with gathered():
@@ -135,5 +148,9 @@ def _judged(
             prior = log_prior_of(counts, len(train)) if STRATEGIES[name].uses_prior else None
             held_out = label_sets.take(np.asarray(test))
             pools.append(Pool(own.blocks(model, X, test), held_out, None, prior))
-        found.append((tuning.run(pools, source, target).score, name))
+        try:
+            score = tuning.run(pools, source, target).score
+        except InfeasibleError:
+            score = -np.inf
+        found.append(_Trial(score, params, name))
     return found
