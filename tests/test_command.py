@@ -233,7 +233,8 @@ def test_scores(run):
     first, second = map(json.loads, out.splitlines())
     assert [len(first), len(second)] == [2, 2]
     assert (first[0][0], second[0][0]) == ("bird", "metal")
-    assert run("predict model -k 1", "zinc\n")[1] == "metal\n"
+    assert run("predict -k 1 model", "zinc\n")[1] == "metal\n"
+    assert run("predict model -k 1 unlabelled.txt")[1] == "fruit\nmetal\n"
 
 
 def test_explain(run):
@@ -241,6 +242,7 @@ def test_explain(run):
     records = list(map(json.loads, out.splitlines()))
     assert {record["label"] for record in records} == {"bird"}
     assert records[0]["feature"] == "wren"
+    assert run("explain model -n 1 apple wren")[1] == run("explain model apple wren -n 1")[1]
 
 
 def test_info(run):
@@ -290,7 +292,8 @@ def test_without_a_verb_in_a_process(tmp_path):
     ("line", "message"),
     [
         ("fly", "invalid choice"),
-        ("train", "required: FILE, -o/--output"),
+        ("train", "required: -o/--output"),
+        ("train -o new", "required: FILE"),
         ("train none.txt -o new", "none.txt: No such file"),
         ("train train.txt -o model", "--force replaces it"),
         ("train train.txt -o train.txt --force", "is also read"),
@@ -373,6 +376,15 @@ def test_explain_knows_linear_models(run, tmp_path):
     assert run(f"train train.txt -q -o {tmp_path / 'model'} --model tree")[0] == 0
     code, _, err = run(f"explain {tmp_path / 'model'} zinc")
     assert (code, "explain knows linear models" in err) == (2, True)
+
+
+def test_help(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"  {verb} " in out for verb in ("train", "test", "predict", "explain", "info"))
+    for verb in ("train", "test", "predict", "explain", "info", "demo"):
+        code, out, _ = run(f"{verb} --help")
+        assert (code, out.startswith(f"usage: skmultireduce {verb} ")) == (0, True)
 
 
 def test_version(run):

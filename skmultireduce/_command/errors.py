@@ -45,6 +45,7 @@ def run_quietly(prog: str, work: Callable[[], int]) -> int:
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)
         warnings.showwarning = show
         try:
             code = work()

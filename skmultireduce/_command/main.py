@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -40,20 +41,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0].startswith("-") and given[0] not in _ALONE):
         given.insert(0, "demo")
+    verb, *rest = given
+    if verb not in _VERBS:
+        _overview().parse_args(given)
+    name, summary = _VERBS[verb]
+    # What is imported for one verb is not for the others.
+    module = import_module(f".{name}", __package__)
+    parser = Parser(prog=f"skmultireduce {verb}", description=f"{verb}: {summary}.")
+    module.add_options(parser)
+    # Names of files may stand before, between and after options.
+    options = parser.parse_intermixed_args(rest)
+    options.arguments = given
+    return run_quietly(parser.prog, lambda: module.run(options))
+
+
+def _overview() -> Parser:
+    """Parser of what stands in place of a verb."""
+    width = max(map(len, _VERBS))
     parser = Parser(
         prog="skmultireduce",
+        formatter_class=RawDescriptionHelpFormatter,
         description="Multi-label classification of texts and features.",
-        epilog="skmultireduce VERB --help says more.",
+        epilog="verbs:\n"
+        + "".join(f"  {verb:<{width}}  {what}\n" for verb, (_, what) in _VERBS.items())
+        + "\nskmultireduce VERB --help says more.",
     )
     parser.add_argument("--version", action="version", version=f"skmultireduce {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    modules = {}
-    for verb, (name, summary) in _VERBS.items():
-        own = verbs.add_parser(verb, help=summary, description=f"{verb}: {summary}.")
-        # What is imported for one verb is not for the others.
-        if verb in given[:1]:
-            modules[verb] = import_module(f".{name}", __package__)
-            modules[verb].add_options(own)
-    options = parser.parse_args(given)
-    options.arguments = given
-    return run_quietly(f"skmultireduce {options.verb}", lambda: modules[options.verb].run(options))
+    parser.add_argument("verb", metavar="VERB", choices=list(_VERBS), help="what to do")
+    return parser
