@@ -337,6 +337,7 @@ def test_without_a_verb_in_a_process(tmp_path):
         ("predict damaged", "is no model file of skmultireduce"),
         ("predict model none.txt", "none.txt: No such file"),
         ("predict model noise.txt", "not utf-8"),
+        ("predict model --encoding utf-99", "utf-99"),
         ("predict model --format csv", "reads a file"),
         ("predict model columns.csv --format csv", "no column 'text'"),
         ("predict model -k 0", "-k 0 is not at least 1"),

@@ -62,7 +62,7 @@ def run_quietly(prog: str, work: Callable[[], int]) -> int:
             tell(f"{prog}: error: {where}{error.strerror or error}")
         except MemoryError as error:
             tell(f"{prog}: error: {str(error) or 'not enough memory'}")
-        except (ValueError, TypeError, AttributeError, ImportError) as error:
+        except (ValueError, TypeError, AttributeError, ImportError, LookupError) as error:
             tell(f"{prog}: error: {error}")
     return 2
 
