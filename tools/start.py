@@ -108,7 +108,7 @@ def main() -> None:
         run([sys.executable, "-m", "venv", home], f"An environment of its own, in {home.name}")
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install"]
     # First what compiles, so that a missing compiler is known early.
-    build = ["setuptools>=77", "Cython>=3.1", "scipy>=1.13", "wheel"]
+    build = ["setuptools>=77", "Cython>=3.1", "wheel"]
     run([*pip, *build], "What compiles: Cython, and SciPy for its BLAS", shown=("Collecting",))
     options = ["--no-build-isolation", "--no-deps", "--verbose", "--editable", "."]
     run(

@@ -54,7 +54,7 @@ VERSIONS = {
         *("scikit-learn>=1.10.dev0", "numpy", "scipy", "pandas", "matplotlib", *TEST),
     ],
 }
-OLDEST_BUILD = ["setuptools==77.*", "Cython==3.1.*", "scipy==1.13.*", "wheel"]
+OLDEST_BUILD = ["setuptools==77.*", "Cython==3.1.*", "wheel"]
 PIP = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
 SHOWN = "numpy scipy scikit-learn pandas polars dask"
 
