@@ -87,10 +87,14 @@ def _nice(low: float, high: float, most: int) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """1, 2 and 5 of each decade, or the 1 alone where that would be many."""
+    """Round numbers in each decade: as few as will do."""
     ends = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    parts = (1, 2, 5) if math.log10(high / low) < 2.2 else (1,)
-    return [v for e in ends for m in parts if low <= (v := m * 10.0**e) <= high]
+    ticks: list[float] = []
+    for parts in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        ticks = [v for e in ends for m in parts if low <= (v := m * 10.0**e) <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks
 
 
 class _Frame:
@@ -135,9 +139,10 @@ class _Frame:
             )
         low, high = self._y
         ticks = _decades(math.exp(low), math.exp(high)) if self.log_y else _nice(low, high, 6)
+        digits = 2 if all(math.isclose(v, round(v, 2)) for v in ticks) else 3
         for value in ticks:
             _, y = self.at(math.exp(self._x[0]), value)
-            text = f"{value:g}" if self.log_y else f"{value:.2f}".lstrip("0")
+            text = f"{value:g}" if self.log_y else f"{value:.{digits}f}".lstrip("0")
             yield f'<path class="grid" d="M{self.left} {y:.1f}H{self.right}"/>'
             yield (
                 f'<text x="{self.left - 6}" y="{y + 0.35 * font:.1f}" '
