@@ -11,6 +11,7 @@ import doctest
 import io
 import re
 import textwrap
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,18 @@ class _Session:
         self._folder = folder
         self._n_figures = 0
 
-    def run(self, code: str) -> str:
-        """What a console prints for a statement."""
+    def run(self, example: doctest.Example) -> str:
+        """What a console prints for a statement; an error only where the page has one."""
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, f"<{self._page}>", "single"), self._names)
+        try:
+            with contextlib.redirect_stdout(printed):
+                exec(compile(example.source, f"<{self._page}>", "single"), self._names)
+        except Exception as error:
+            if example.exc_msg is None:
+                raise
+            lines = traceback.format_exception_only(error)
+            print("Traceback (most recent call last):\n    ...", file=printed)
+            printed.writelines(lines)
         return printed.getvalue()
 
     def figures(self) -> list[str]:
@@ -56,7 +64,7 @@ def _shown(match: re.Match, session: _Session) -> str:
     for example in doctest.DocTestParser().get_examples(match.group(1)):
         source = example.source.rstrip("\n").splitlines()
         lines += [f">>> {source[0]}", *(f"... {line}".rstrip() for line in source[1:])]
-        for line in session.run(example.source).splitlines():
+        for line in session.run(example).splitlines():
             lines += textwrap.wrap(line, _WIDTH, subsequent_indent="  ") or [""]
     text = "\n".join(["```pycon", *lines, "```", ""])
     for name in session.figures():

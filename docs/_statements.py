@@ -15,13 +15,15 @@ from docutils import nodes
 _PAGE = "appendix"
 _NUMBER = re.compile(
     # Not a part of another number or of a version, nor a quantity.
-    r"(?<![\w.,/=≥≤<>×~±+-])(?<!scikit-learn )(?<!numpy )(?<!scipy )(?<!Python )(?<!version )"
+    r"(?<![\w.,/=≥≤<>×~±+−-])(?<!scikit-learn )(?<!numpy )(?<!scipy )(?<!Python )(?<!version )"
     r"(?<!about )(?<!below )(?<!above )(?<!to the )(?<!× )(?<!= )(?<!≈ )"
-    r"(\d{1,2}\.\d{1,2})([a-d]?)"
+    r"\d{1,2}\.\d{1,2}[a-e]?"
     r"(?![\w%×/-])(?!\.\d)(?!,\d)(?! ?(?:s|ms|µs|GB|MB|GiB|%|×|times|million|and \d\.\d+ s)\b)"
 )
+# The end of a list of numbers: if it is no statement, neither are the others.
+_LIST = re.compile(r"(?:, \d+\.\d+[a-e]?)*,? and (\d+\.\d+[a-e]?)(?!\w)")
 # Pages whose plain numbers are quantities or releases.
-_LEFT_OUT = ("changelog", "contributing", "_modules", "auto_examples/index")
+_LEFT_OUT = ("index", "benchmarks", "changelog", "contributing")
 _NO_TEXT = (
     nodes.literal, nodes.literal_block, nodes.doctest_block, nodes.math, nodes.math_block,
     nodes.reference, nodes.title, nodes.raw, nodes.comment,
@@ -59,12 +61,17 @@ def _is_quantity(text: nodes.Text) -> bool:
     return column >= len(names) or names[column] != "no."
 
 
+def _statement(number: str, known: set[str]) -> str | None:
+    """The statement that a number means: a letter may be that of a part of it."""
+    return next((n for n in (number, number.rstrip("abcde")) if n in known), None)
+
+
 def _parts(text: str, known: set[str], address: str) -> Iterator[nodes.Node]:
     end = 0
     for match in _NUMBER.finditer(text):
-        # A letter may be that of a part of the statement.
-        number = next((n for n in (match.group(), match.group(1)) if n in known), None)
-        if number is None:
+        number = _statement(match.group(), known)
+        last = _LIST.match(text, match.end())
+        if number is None or (last and _statement(last.group(1), known) is None):
             continue
         yield nodes.Text(text[end : match.start()])
         link = nodes.reference("", match.group(), internal=True)

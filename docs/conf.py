@@ -43,6 +43,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "_mathml",
     "_statements",
+    "_breaks",
     "_live",
     "numpydoc",
     "myst_parser",
@@ -86,6 +87,8 @@ sphinx_gallery_conf = {
     "doc_module": ("skmultireduce",),
     "backreferences_dir": "generated/backreferences",
     "write_computation_times": False,
+    # What calls of matplotlib return is no output.
+    "ignore_repr_types": r"matplotlib\.",
     "reset_modules": ("_gallery.reset",),
     "image_srcset": ["2x"],
     "image_scrapers": ("matplotlib",),
@@ -104,6 +107,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/logo.svg"
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_sidebars = {name: [] for name in ("index", "start", "legitimate", "benchmarks")}
 html_theme_options = {
     "logo": {
@@ -116,7 +120,7 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
     "pygments_light_style": "a11y-high-contrast-light",

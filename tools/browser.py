@@ -38,24 +38,25 @@ WORDS = {
 _MEASURE = """
 const wide = [];
 const root = document.documentElement;
-if (root.scrollWidth > root.clientWidth) {
-  let worst = null;
-  for (const e of document.body.querySelectorAll('*')) {
-    const right = e.getBoundingClientRect().right;
-    if (right > root.clientWidth + 1 && (!worst || right > worst[0]) && e.offsetParent)
-      worst = [right, e];
+const told = (e, by) => `${e.tagName}.${e.className}, by ${Math.round(by)}: `
+  + e.textContent.trim().replace(/\s+/g, ' ').slice(0, 80);
+if (root.scrollWidth > root.clientWidth)
+  wide.push('the page, by ' + (root.scrollWidth - root.clientWidth));
+const scrolls = e => e && e !== document.body
+  && (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+for (const e of document.querySelectorAll('main *')) {
+  const box = e.getBoundingClientRect();
+  if (box.width && box.right > root.clientWidth + 1 && !scrolls(e)) {
+    wide.push(told(e, box.right - root.clientWidth));
+    break;
   }
-  wide.push('the page, by ' + (root.scrollWidth - root.clientWidth) + ': '
-    + (worst ? worst[1].outerHTML.slice(0, 120) : '?'));
 }
 if (arguments[0]) {
-  const inner = 'pre, .pst-scrollable-table-container, .formula, .figure-scroll, '
-    + '.bd-sidebar-secondary, .bd-sidebar-primary, .bd-header, math';
-  for (const e of document.querySelectorAll(inner)) {
+  const inner = 'pre, .pst-scrollable-table-container, .formula, .bd-sidebar-secondary, '
+    + '.bd-sidebar-primary, .bd-header, math, .flow p';
+  for (const e of document.querySelectorAll(inner))
     if (e.clientWidth && e.scrollWidth > e.clientWidth + 1)
-      wide.push(e.tagName + '.' + e.className + ', by ' + (e.scrollWidth - e.clientWidth) + ': '
-        + e.textContent.trim().slice(0, 80));
-  }
+      wide.push(told(e, e.scrollWidth - e.clientWidth));
 }
 return wide;
 """
