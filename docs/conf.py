@@ -144,19 +144,18 @@ class _Quieter(logging.Filter):
 
 
 def _describe(app: Any, name: str, template: str, context: dict, doctree: Any) -> None:
-    """Say what a page is about where its source does not: by its first paragraph."""
-    if doctree is None or 'name="description"' in context.get("metatags", ""):
+    """Say what a page is about: by its first paragraph, where its source does not."""
+    if doctree is None:
         return
+    told = context.get("metatags", "")
+    stated = re.search(r'content="([^"]*)" name="description"', told)
     first = next((node.astext() for node in doctree.findall(nodes.paragraph)), "")
-    text = re.sub(r"\s+", " ", first)[:300] or PYPROJECT["description"]
-    context["metatags"] = context.get("metatags", "") + "".join(
-        f'\n<meta {key} content="{escape(value, quote=True)}" />'
-        for key, value in (
-            ('name="description"', text),
-            ('property="og:title"', re.sub(r"<[^>]+>", "", context.get("title", project))),
-            ('property="og:description"', text),
-            ('property="og:type"', "website"),
-        )
+    text = stated.group(1) if stated else escape(re.sub(r"\s+", " ", first)[:300], quote=True)
+    title = escape(re.sub(r"<[^>]+>", "", context.get("title", project)), quote=True)
+    tags = [("property", "og:title", title), ("property", "og:description", text)]
+    tags += [] if stated else [("name", "description", text)]
+    context["metatags"] = told + "".join(
+        f'\n<meta {kind}="{key}" content="{value}" />' for kind, key, value in tags
     )
 
 

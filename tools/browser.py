@@ -42,7 +42,8 @@ const told = (e, by) => `${e.tagName}.${e.className}, by ${Math.round(by)}: `
   + e.textContent.trim().replace(/\s+/g, ' ').slice(0, 80);
 if (root.scrollWidth > root.clientWidth)
   wide.push('the page, by ' + (root.scrollWidth - root.clientWidth));
-const scrolls = e => e && e !== document.body
+const article = document.querySelector('.bd-article-container');
+const scrolls = e => e && e !== document.body && e !== article
   && (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
 for (const e of document.querySelectorAll('main *')) {
   const box = e.getBoundingClientRect();
