@@ -35,7 +35,7 @@ WORDS = {
 }
 
 # What is wider than its box; what a page scrolls by; what else than this server was asked.
-_MEASURE = """
+_MEASURE = r"""
 const wide = [];
 const root = document.documentElement;
 const told = (e, by) => `${e.tagName}.${e.className}, by ${Math.round(by)}: `
