@@ -81,6 +81,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
+    # The page of the gallery has groups of its own.
+    "copyfile_regex": r"index\.rst",
     "within_subsection_order": "_gallery.order",
     "minigallery_sort_order": "_gallery.order",
     "thumbnail_size": (720, 504),
