@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 
 _PAGE = "appendix"
 _NUMBER = re.compile(
@@ -20,13 +21,14 @@ _NUMBER = re.compile(
     r"\d{1,2}\.\d{1,2}[a-e]?"
     r"(?![\w%×/-])(?!\.\d)(?!,\d)(?! ?(?:s|ms|µs|GB|MB|GiB|%|×|times|million|and \d\.\d+ s)\b)"
 )
-# The end of a list of numbers: if it is no statement, neither are the others.
-_LIST = re.compile(r"(?:, \d+\.\d+[a-e]?)*,? and (\d+\.\d+[a-e]?)(?!\w)")
+# Ends of a list of numbers: if one is no statement, neither are the others.
+_LAST = re.compile(r"(?:, \d+\.\d+[a-e]?)*,? (?:and|or) (\d+\.\d+[a-e]?)(?!\w)")
+_FIRST = re.compile(r"(\d+\.\d+[a-e]?)(?:,| and| or) $")
 # Pages whose plain numbers are quantities or releases.
 _LEFT_OUT = ("index", "benchmarks", "changelog", "contributing")
 _NO_TEXT = (
     nodes.literal, nodes.literal_block, nodes.doctest_block, nodes.math, nodes.math_block,
-    nodes.reference, nodes.title, nodes.raw, nodes.comment,
+    nodes.reference, nodes.title, nodes.raw, nodes.comment, addnodes.desc_signature,
 )  # fmt: skip
 
 
@@ -70,8 +72,8 @@ def _parts(text: str, known: set[str], address: str) -> Iterator[nodes.Node]:
     end = 0
     for match in _NUMBER.finditer(text):
         number = _statement(match.group(), known)
-        last = _LIST.match(text, match.end())
-        if number is None or (last and _statement(last.group(1), known) is None):
+        ends = _LAST.match(text, match.end()), _FIRST.search(text, 0, match.start())
+        if number is None or any(e and not _statement(e.group(1), known) for e in ends):
             continue
         yield nodes.Text(text[end : match.start()])
         link = nodes.reference("", match.group(), internal=True)
@@ -105,5 +107,6 @@ def _link(app: Any, doctree: nodes.document, docname: str) -> None:
 def setup(app: Any) -> dict[str, Any]:
     """Anchors when pages are read, links when they are written."""
     app.connect("doctree-read", _find_statements)
-    app.connect("doctree-resolved", _link)
+    # Before the gallery makes more than text of its code.
+    app.connect("doctree-resolved", _link, priority=400)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False}
