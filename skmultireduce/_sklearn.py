@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, metadata
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import scipy.sparse as sp
-from sklearn import get_config
+from sklearn import __version__, get_config
 from sklearn.base import _clone_parametrized, _fit_context
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing as _indexed
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -39,6 +40,13 @@ except ImportError:
     from ._callbacks import CallbackContext, CallbackSupportMixin, with_callbacks
 
     ProgressBar = None
+    _bare_fit_context = _fit_context
+
+    def _fit_context(**options: Any) -> Any:
+        """Decorate a method that fits; from release 1.9 on this tears callbacks down, too."""
+        bare = _bare_fit_context(**options)
+        return lambda method: with_callbacks(bare(method))
+
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
@@ -58,6 +66,17 @@ def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
     """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above."""
     wanted = get_config().get("sparse_interface", "spmatrix")
     return (sp.csr_array if wanted == "sparray" else sp.csr_matrix)(arrays, shape, dtype)
+
+
+if tuple(map(int, __version__.split(".")[:2])) >= (1, 7):
+    _safe_indexing = _indexed
+else:
+
+    def _safe_indexing(X: Any, indices: Any, *, axis: int = 0) -> Any:
+        """Rows or columns of X, those of Arrow tables and arrays by their own method."""
+        if axis == 0 and type(X).__module__.startswith("pyarrow."):
+            return X.take(np.arange(len(X))[indices])
+        return _indexed(X, indices, axis=axis)
 
 
 if "allow_all_zero_weights" in signature(_checked_weight).parameters:
