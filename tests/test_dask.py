@@ -23,7 +23,12 @@ from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import best_micro_jaccard
-from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce import (
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+    load_model,
+    save_model,
+)
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -321,6 +326,33 @@ def test_data_frames(client):
     assert_same_model(weighted, MultiLabelSGDClassifier(**PARAMS).fit(frame, Y, WEIGHT))
 
 
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler:UserWarning")
+def test_names_of_labels(client, tmp_path):
+    frames = pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    names = [f"label {k}" for k in range(Y.shape[1])]
+    X_parts, y_parts = (
+        frames.from_pandas(frame, npartitions=3)
+        for frame in (pd.DataFrame(X).add_prefix("x"), pd.DataFrame(Y, columns=names))
+    )
+    model = DaskMultiLabelSGDClassifier(**PARAMS).fit(X_parts, y_parts)
+    assert model.label_names_.tolist() == names
+    assert model.to_local().label_names_.tolist() == names
+    cutoff = DaskThresholdedMultiLabel(DaskMultiLabelSGDClassifier(**PARAMS), cv=2)
+    local = cutoff.fit(X_parts, y_parts).to_local()
+    assert cutoff.label_names_.tolist() == local.label_names_.tolist() == names
+    assert local.estimator_.label_names_.tolist() == names
+    # Partitions without names get them later, as on one machine.
+    plain = DaskMultiLabelSGDClassifier(**PARAMS).fit(*arrays(X, Y))
+    assert plain.label_names_.tolist() == list(range(6))
+    assert plain.set_label_names(names).to_local().label_names_.tolist() == names
+    with pytest.raises(ValueError, match=r"no skmultireduce.dask.*to_local"):
+        save_model(model, tmp_path / "model")
+    save_model(local, tmp_path / "model")
+    assert load_model(tmp_path / "model").label_names_.tolist() == names
+
+
 # --- predictions --------------------------------------------------------------------------
 
 
@@ -580,6 +612,51 @@ def test_cutoffs_of_every_kind(client, scored, params):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     for name, values in getattr(expected, "cv_results_", {}).items():
         np.testing.assert_array_equal(model.cv_results_[name], values)
+
+
+CANDIDATES = {"response_method": "predict_scores", "n_candidates": 3}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"strategy": "global"},
+        {"strategy": "per_label", "scoring": "f1_macro"},
+        {"strategy": "adjusted", "scoring": "jaccard_samples"},
+        {"strategy": "top_k", "min_precision": 0.2},
+        {"strategy": "relative", "max_labels": 2, "min_labels": 1},
+        {"scoring": "f1_macro", "store_cv_results": True},
+    ],
+    ids=str,
+)
+def test_cutoffs_on_candidates_are_those_of_one_machine(client, scored, params):
+    """Scores of some labels of each row: every strategy and average, limits, a constraint."""
+    expected = ThresholdedMultiLabel(scored, cv="prefit", **CANDIDATES, **params).fit(X, Y)
+    model = DaskThresholdedMultiLabel(scored, cv="prefit", **CANDIDATES, **params)
+    model.fit(*arrays(X, Y))
+    np.testing.assert_array_equal(model.best_threshold_, expected.best_threshold_)
+    assert model.best_score_ == pytest.approx(expected.best_score_, rel=1e-12)
+    for name, values in getattr(expected, "cv_results_", {}).items():
+        np.testing.assert_array_equal(model.cv_results_[name], values)
+    X_parts = blocks(X)
+    np.testing.assert_array_equal(model.predict(X_parts).compute(), expected.predict(X))
+    lazy = model.predict_scores(X_parts, top_k=2).compute()
+    wanted = expected.predict_scores(X, top_k=2)
+    assert sp.issparse(lazy)
+    np.testing.assert_array_equal(lazy.toarray(), wanted.toarray())
+    assert lazy.nnz == wanted.nnz
+
+
+def test_folds_on_candidates_are_those_of_all_scores(client):
+    """With as many candidates as labels nothing changes, on the cluster too."""
+    inner = DaskMultiLabelSGDClassifier(n_shards=1, reduction="one_vs_rest", **PARAMS)
+    found = [
+        DaskThresholdedMultiLabel(inner, cv=3, random_state=5, **options).fit(*arrays(X, Y))
+        for options in ({}, {**CANDIDATES, "n_candidates": 6})
+    ]
+    assert found[1].best_threshold_ == found[0].best_threshold_
+    assert found[1].best_score_ == pytest.approx(found[0].best_score_, rel=1e-12)
+    np.testing.assert_array_equal(found[1].fold_thresholds_, found[0].fold_thresholds_)
 
 
 class AsGiven(ClassifierMixin, BaseEstimator):

@@ -24,8 +24,8 @@ What comes at the end: which modules does a Python file import? The data are fil
 standard library, with their import statements removed; a file has several labels. A linear
 softmax is trained as fastText does it, on one label drawn at random for each file and epoch;
 then the one cutoff on its scores is found that maximises the micro Jaccard index, over five
-folds. At the end stand the index on held-out files, next to what is best for these scores,
-and some predictions.
+folds. At the end stand the index on held-out files, beside that of what is best for label
+sets, and some predictions.
 """,
     "test": """\
 What comes at the end: more than ten thousand tests. They hold the compiled loops against slow
