@@ -4,6 +4,8 @@ Releases 1.6 to 1.9 have them in different places, or not at all. What is missin
 stand-in that does what that release's own estimators do.
 """
 
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from inspect import signature
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import __version__, get_config
 from sklearn.base import _clone_parametrized, _fit_context
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as _indexed
@@ -58,6 +61,16 @@ except ImportError:
     def _align_api_if_sparse(X: Any) -> Any:
         """Sparse matrices, not arrays, as all outputs are before there is a choice."""
         return getattr(sp, f"{X.format}_matrix")(X) if sp.issparse(X) else X
+
+
+def with_idf(vectorizer: Any, idf: Any) -> Any:
+    """A ``TfidfVectorizer`` that has its vocabulary, with the weights of its terms; None: none."""
+    names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+    vectorizer._tfidf = TfidfTransformer(**{name: getattr(vectorizer, name) for name in names})
+    vectorizer._tfidf.n_features_in_ = len(vectorizer.vocabulary_)
+    if idf is not None:
+        vectorizer._tfidf.idf_ = idf
+    return vectorizer
 
 
 def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
@@ -117,3 +130,27 @@ __all__ = [
     "validate_params",
     "with_callbacks",
 ]
+
+
+@cache
+def documentation_address() -> str:
+    """Where the pages of the installed package are, by its metadata; empty without one."""
+    try:
+        entries = metadata("skmultireduce").get_all("Project-URL") or ()
+    except PackageNotFoundError:
+        return ""
+    addresses = dict(entry.split(", ", 1) for entry in entries)
+    return addresses.get("Documentation", "").rstrip("/")
+
+
+class LinkedPage:
+    """Mixin: the HTML form of an estimator links to its page, if there is an address."""
+
+    _doc_link_module = "skmultireduce"
+
+    @property
+    def _doc_link_template(self) -> str:
+        address = documentation_address()
+        parts = type(self).__module__.split(".")
+        module = ".".join(part for part in parts if part in ("skmultireduce", "dask"))
+        return f"{address}/api/generated/{module}.{{estimator_name}}.html" if address else ""

@@ -23,7 +23,12 @@ from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import best_micro_jaccard
-from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce import (
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+    load_model,
+    save_model,
+)
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -321,6 +326,33 @@ def test_data_frames(client):
     assert_same_model(weighted, MultiLabelSGDClassifier(**PARAMS).fit(frame, Y, WEIGHT))
 
 
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler:UserWarning")
+def test_names_of_labels(client, tmp_path):
+    frames = pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    names = [f"label {k}" for k in range(Y.shape[1])]
+    X_parts, y_parts = (
+        frames.from_pandas(frame, npartitions=3)
+        for frame in (pd.DataFrame(X).add_prefix("x"), pd.DataFrame(Y, columns=names))
+    )
+    model = DaskMultiLabelSGDClassifier(**PARAMS).fit(X_parts, y_parts)
+    assert model.label_names_.tolist() == names
+    assert model.to_local().label_names_.tolist() == names
+    cutoff = DaskThresholdedMultiLabel(DaskMultiLabelSGDClassifier(**PARAMS), cv=2)
+    local = cutoff.fit(X_parts, y_parts).to_local()
+    assert cutoff.label_names_.tolist() == local.label_names_.tolist() == names
+    assert local.estimator_.label_names_.tolist() == names
+    # Partitions without names get them later, as on one machine.
+    plain = DaskMultiLabelSGDClassifier(**PARAMS).fit(*arrays(X, Y))
+    assert plain.label_names_.tolist() == list(range(6))
+    assert plain.set_label_names(names).to_local().label_names_.tolist() == names
+    with pytest.raises(ValueError, match=r"no skmultireduce.dask.*to_local"):
+        save_model(model, tmp_path / "model")
+    save_model(local, tmp_path / "model")
+    assert load_model(tmp_path / "model").label_names_.tolist() == names
+
+
 # --- predictions --------------------------------------------------------------------------
 
 
@@ -569,6 +601,10 @@ def test_cutoff_is_the_local_one_to_the_bit(client, scored, strategy, cuts):
         {"scoring": make_scorer(fbeta_score, beta=2, average="micro")},
         {"scoring": "recall_micro", "strategy": "per_label", "min_precision": 0.3},
         {"store_cv_results": True},
+        {"min_precision": 0.3, "confidence": 0.9, "max_labels": 2},
+        {"min_precision": 0.3, "confidence": 0.9, "scoring": "f1_samples"},
+        {"min_recall": 0.3, "confidence": 0.9, "strategy": "per_label"},
+        {"min_recall": 0.7, "guarantee": "expectation"},
     ],
     ids=str,
 )
@@ -578,8 +614,19 @@ def test_cutoffs_of_every_kind(client, scored, params):
     np.testing.assert_array_equal(model.best_threshold_, expected.best_threshold_)
     assert model.best_score_ == pytest.approx(expected.best_score_, rel=1e-12)
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    np.testing.assert_allclose(model.best_score_interval_, expected.best_score_interval_)
+    assert getattr(model, "guarantee_", None) == getattr(expected, "guarantee_", None)
     for name, values in getattr(expected, "cv_results_", {}).items():
         np.testing.assert_array_equal(model.cv_results_[name], values)
+
+
+def test_promises_need_rows_that_the_model_has_not_seen(client):
+    inner = DaskMultiLabelSGDClassifier(reduction="one_vs_rest", **PARAMS)
+    promise = {"min_recall": 0.7, "guarantee": "expectation"}
+    with pytest.raises(ValueError, match="refit=False"):
+        DaskThresholdedMultiLabel(inner, **promise).fit(*arrays(X, Y))
+    model = DaskThresholdedMultiLabel(inner, cv=0.5, refit=False, **promise).fit(*arrays(X, Y))
+    assert "theory 5.9" in model.guarantee_
 
 
 CANDIDATES = {"response_method": "predict_scores", "n_candidates": 3}
