@@ -119,7 +119,8 @@ class LabelTreeClassifier(
         ``"exponential"``: exp(-max(0, 1 - f)^2). ``"auto"``: linear.
     min_magnitude : float, default=0.12
         Weights that move the score of a typical row by less are left out when `fit` ends: those
-        whose magnitude times r, the root of the mean r^2 of `alpha`, is smaller. In [0, inf).
+        whose magnitude times r, the root of the mean r^2 of `alpha`, is smaller. Dense rows
+        have many small ones that add up: 0 keeps them. In [0, inf).
     n_matching_negatives : int, default=0
         Rows also train nodes below which they have no label, if these are among the so many
         best of their level in the tree above [3]_. Better rankings, but the product along a
