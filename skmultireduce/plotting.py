@@ -318,6 +318,18 @@ class LabelThresholdDisplay:
     errors_ : matplotlib artist or None
         Spread of the cutoffs over folds.
     ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+    >>> from skmultireduce.plotting import LabelThresholdDisplay
+    >>> X, y = make_multilabel_classification(random_state=0)
+    >>> classifier = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0)
+    >>> model = ThresholdedMultiLabel(
+    ...     classifier, scoring="jaccard_macro", strategy="per_label", random_state=0
+    ... ).fit(X, y)
+    >>> display = LabelThresholdDisplay.from_estimator(model, y)  # doctest: +SKIP
     """
 
     def __init__(

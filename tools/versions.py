@@ -44,7 +44,8 @@ VERSIONS = {
         *("scikit-learn==1.7.*", "numpy==2.3.*", "scipy==1.16.*", "pandas==2.3.*"),
         *("matplotlib", "pytest==8.*", *TEST[1:], *MORE),
     ],
-    "1.8": ["scikit-learn==1.8.*", "pandas>=3", "matplotlib", *TEST, *MORE],
+    # Its checks for pytest warn with the next pytest.
+    "1.8": ["scikit-learn==1.8.*", "pandas>=3", "matplotlib", "pytest==8.*", *TEST[1:], *MORE],
     "1.9": ["scikit-learn==1.9.*", "pandas>=3", "matplotlib", *TEST, *MORE],
     "newest": ["scikit-learn", "pandas", "matplotlib", *TEST, *MORE],
     "nightly": [

@@ -50,6 +50,12 @@ class FastTextVectorizer(TransformerMixin, BaseEstimator):
     ----------
     A. Joulin, E. Grave, P. Bojanowski, T. Mikolov, "Bag of tricks for efficient text
     classification", EACL 2017.
+
+    Examples
+    --------
+    >>> from skmultireduce.text import load_fasttext
+    >>> vectorizer = load_fasttext("model.ftz")[0]  # doctest: +SKIP
+    >>> vectorizer.transform(["how to bake bread"]).sum()  # doctest: +SKIP
     """
 
     def __init__(
