@@ -52,6 +52,21 @@ from .stream import Block, BlockSource, Stream, first_pass
 from .training import Position, Training
 
 
+def _score_by_scorer(estimator: BaseSGDMultiLabel, X_val: Any, y_val: Any) -> float:
+    """Score on validation rows by the given `scoring`, which must know an order of epochs."""
+    score = check_scoring(estimator, estimator.scoring)(estimator, X_val, y_val)
+    with naming("scoring"):
+        score = float(score)
+    if np.isnan(score):
+        raise ValueError(
+            f"scoring={estimator.scoring!r} gives NaN on the rows that early stopping looks "
+            "at, so that no epoch is the best; some metrics do for a label that all of "
+            "them or none of them have. Choose another scoring, a larger "
+            "validation_fraction, or pass X_val and y_val."
+        )
+    return score
+
+
 class BaseSGDMultiLabel(
     VersionedState,
     SGDInputs,
@@ -640,17 +655,7 @@ class BaseSGDMultiLabel(
             if isinstance(self.scoring, str):
                 # scikit-learn's metrics take neither label weights nor every container.
                 y_val = self._target.to_output(label_sets.indptr, label_sets.indices)
-            score = check_scoring(self, self.scoring)(self, X_val, y_val)
-            with naming("scoring"):
-                score = float(score)
-            if np.isnan(score):
-                raise ValueError(
-                    f"scoring={self.scoring!r} gives NaN on the rows that early stopping looks "
-                    "at, so that no epoch is the best; some metrics do for a label that all of "
-                    "them or none of them have. Choose another scoring, a larger "
-                    "validation_fraction, or pass X_val and y_val."
-                )
-            return score
+            return _score_by_scorer(self, X_val, y_val)
         model, n_threads = self._training.fitted, self._n_threads()
         if self._target.kind == "multiclass":
             return float(
