@@ -20,11 +20,9 @@ from pathlib import Path
 import measure
 import numpy as np
 from sklearn.feature_extraction import text as theirs
-from sklearn.pipeline import make_pipeline
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 from skmultireduce import text as ours
-from skmultireduce._data import rows
 from skmultireduce._text import analysis, counting
 from skmultireduce.datasets import read_fasttext
 from skmultireduce.metrics import precision_at_k_score
@@ -65,6 +63,42 @@ print(json.dumps({
     "seconds": time.perf_counter() - begin, "cpu": time.process_time() - used,
     "retries": retries, "labels": labels,
 }))
+"""
+
+
+ONE_RUN = """
+import json, sys, time
+from sklearn.feature_extraction import text as theirs
+from sklearn.pipeline import make_pipeline
+from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce.datasets import read_fasttext
+try:
+    from skmultireduce import text as vectorizers
+except ImportError:
+    vectorizers = theirs
+train = read_fasttext(sys.argv[1])
+pipeline = make_pipeline(
+    vectorizers.TfidfVectorizer(sublinear_tf=True),
+    ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0), cv=0.2, random_state=0),
+).fit(train.data, train.target)
+texts = [train.data[k : k + 1] for k in range(20)]
+rows = [pipeline[0].transform(text) for text in texts]
+calls = {
+    "Pipeline.predict": lambda k: pipeline.predict(texts[k]),
+    "vectorizer, then predict": lambda k: pipeline[1].predict(pipeline[0].transform(texts[k])),
+    "vectorizer": lambda k: pipeline[0].transform(texts[k]),
+    "predict": lambda k: pipeline[1].predict(rows[k]),
+}
+found = {}
+for name, call in calls.items():
+    times = []
+    for _ in range(40):
+        begin = time.process_time()
+        for k in range(20):
+            call(k)
+        times.append(time.process_time() - begin)
+    found[name] = 1e6 * min(times) / 20
+print(json.dumps(found))
 """
 
 
@@ -120,37 +154,27 @@ def vectorizers(texts, repeats: int, which: list[str]) -> list[dict]:
     return found
 
 
-def one_text(train, repeats: int) -> dict:
-    """One text to its label set, with either vectorizer in front of the same model."""
-    pipelines = {}
-    for side, module in (("ours", ours), ("theirs", theirs)):
-        pipelines[side] = make_pipeline(
-            module.TfidfVectorizer(sublinear_tf=True),
-            ThresholdedMultiLabel(MultiLabelSGDClassifier(random_state=0), random_state=0),
-        ).fit(train.data, train.target)
-    text = [train.data[7]]
-
-    def steps(pipeline):
-        return pipeline[1].predict(pipeline[0].transform(text))
-
-    found = {}
-    # The path of before: scikit-learn's vectorizer, and all of its checks in predict.
-    plain = rows._is_plain
-    for name, call in {
-        "Pipeline.predict": lambda p: p.predict(text),
-        "vectorizer, then predict": steps,
-        "vectorizer": lambda p: p[0].transform(text),
-    }.items():
-        times: dict = {"ours": [], "theirs": []}
-        for _ in range(repeats):
-            for side, pipeline in pipelines.items():
-                rows._is_plain = plain if side == "ours" else lambda *args: False
-                took, _ = used(lambda p=pipeline, c=call: [c(p) for _ in range(20)])
-                times[side].append(took / 20)
-        found[name] = {side: 1e6 * min(values) for side, values in times.items()}
-        found[name]["times"] = found[name]["theirs"] / found[name]["ours"]
-    rows._is_plain = plain
-    return found
+def one_text(train: Path, before: Path | None, repeats: int) -> dict:
+    """One text to its label set: now, and by an earlier release, each in processes of its own."""
+    root = Path(__file__).parents[1]
+    sides = {"now": root} if before is None else {"now": root, "before": before}
+    found: dict = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, folder in sides.items():
+            done = subprocess.run(
+                [sys.executable, "-c", ONE_RUN, str(train)],
+                capture_output=True, text=True, check=True,
+                env=measure.child_environment(1) | {"PYTHONPATH": str(folder)},
+            )  # fmt: skip
+            found[side].append(json.loads(done.stdout))
+    rows = {
+        name: {side: min(run[name] for run in runs) for side, runs in found.items()}
+        for name in found["now"][0]
+    }
+    for row in rows.values():
+        if before is not None:
+            row["times"] = row["before"] / row["now"]
+    return rows
 
 
 def to_sets(files, features: str, cv, min_df: int) -> dict:
@@ -205,6 +229,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=100, help="MB of the large file; 0: none")
     parser.add_argument("--features", nargs="*", default=list(FEATURES), choices=list(FEATURES))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--before", type=Path, help="source tree of an earlier release, built")
     parser.add_argument("--fasttext-python", default=sys.executable)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -228,7 +253,7 @@ def main() -> None:
         ]
         results["vectorizers"] = kept + found
     if "one" in args.parts:
-        results["one"] = one_text(train, 10 * args.repeats)
+        results["one"] = one_text(files[0], args.before, args.repeats)
     if "long" in args.parts:
         text = " ".join(train.data * round(100 * MB / sum(map(len, train.data))))
         results["long"] = {

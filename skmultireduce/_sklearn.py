@@ -4,9 +4,11 @@ Releases 1.6 to 1.9 have them in different places, or not at all. What is missin
 stand-in that does what that release's own estimators do.
 """
 
+from functools import cache
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.base import _clone_parametrized, _fit_context
@@ -53,9 +55,36 @@ except ImportError:
 
 
 def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
-    """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above."""
+    """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above.
+
+    SciPy's constructor takes as long as the scores of a text. Arrays that it would leave as
+    they are, of whose form there is no doubt, are put into the attributes of another matrix.
+    """
     wanted = get_config().get("sparse_interface", "spmatrix")
-    return (sp.csr_array if wanted == "sparray" else sp.csr_matrix)(arrays, shape, dtype)
+    kind = sp.csr_array if wanted == "sparray" else sp.csr_matrix
+    data, indices, indptr = arrays
+    if dtype is not None:
+        data = data.astype(dtype, copy=False)
+    if indices.dtype == np.int32 and indptr[-1] <= np.iinfo(np.int32).max:
+        indptr = indptr.astype(np.int32, copy=False)
+    attributes = _attributes_of(kind)
+    if (
+        indices.dtype != np.int32
+        or indptr.dtype != np.int32
+        or data.dtype.char not in "bilqfd"
+        or max(shape) > np.iinfo(np.int32).max
+        or not len(data) == len(indices) == indptr[-1]
+        or not {"_shape", "data", "indices", "indptr"} <= attributes.keys()
+    ):
+        return kind((data, indices, indptr), shape)
+    X = kind.__new__(kind)
+    vars(X).update(attributes, _shape=shape, data=data, indices=indices, indptr=indptr)
+    return X
+
+
+@cache
+def _attributes_of(kind: type) -> dict[str, Any]:
+    return dict(vars(kind((1, 1))))
 
 
 if "allow_all_zero_weights" in signature(_checked_weight).parameters:

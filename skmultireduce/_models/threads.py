@@ -39,7 +39,9 @@ def usable_threads(n_jobs: int | None) -> int:
     as that one has to wait.
     """
     backend, _ = get_active_backend()
-    return 1 if backend.nesting_level else min(effective_n_jobs(n_jobs), usable_cores())
+    wanted = 1 if backend.nesting_level else effective_n_jobs(n_jobs)
+    # The number of cores is read from files of the system.
+    return wanted if wanted <= 1 else min(wanted, usable_cores())
 
 
 class Threads:
