@@ -75,7 +75,7 @@ def test_separators_of_fasttext_separate(separator):
 PIECES = st.text("ab_\xa0,İΣ中\U0001f600", min_size=1, max_size=3) | st.sampled_from(
     [
         *SEPARATORS, " ", " ", "\n", "\n", "\ufeff", "\u200b", "__label__a ", "__label__b ",
-        "__label__é ", "__label__a,b ", "__label__a__label__b ", "__label__", "x__label__y", 
+        "__label__é ", "__label__a,b ", "__label__a__label__b ", "__label__", "x__label__y",
         "</s>",
     ]
 )  # fmt: skip
