@@ -63,21 +63,21 @@ def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
     wanted = get_config().get("sparse_interface", "spmatrix")
     kind = sp.csr_array if wanted == "sparray" else sp.csr_matrix
     data, indices, indptr = arrays
-    if dtype is not None:
-        data = data.astype(dtype, copy=False)
+    wanted_dtype = data.dtype if dtype is None else np.dtype(dtype)
     if indices.dtype == np.int32 and indptr[-1] <= np.iinfo(np.int32).max:
         indptr = indptr.astype(np.int32, copy=False)
     attributes = _attributes_of(kind)
     if (
         indices.dtype != np.int32
         or indptr.dtype != np.int32
-        or data.dtype.char not in "bilqfd"
+        or wanted_dtype.char not in "bilqfd"
         or max(shape) > np.iinfo(np.int32).max
         or not len(data) == len(indices) == indptr[-1]
         or not {"_shape", "data", "indices", "indptr"} <= attributes.keys()
     ):
-        return kind((data, indices, indptr), shape)
+        return kind(arrays, shape, dtype)
     X = kind.__new__(kind)
+    data = data.astype(wanted_dtype, copy=False)
     vars(X).update(attributes, _shape=shape, data=data, indices=indices, indptr=indptr)
     return X
 
