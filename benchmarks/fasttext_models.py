@@ -19,7 +19,9 @@ from pathlib import Path
 
 import measure
 import numpy as np
+from sklearn.base import clone
 
+from skmultireduce.datasets import read_fasttext
 from skmultireduce.text import load_fasttext
 
 LOSSES = ("softmax", "ova", "ns")
@@ -131,7 +133,7 @@ def same_features(vectorizer, found: dict, words: list[str], texts: list[str]) -
     return wrong_words, wrong_lines
 
 
-def compare(path: Path, loss: str, repeats: int) -> dict:
+def compare(path: Path, data: Path, loss: str, repeats: int) -> dict:
     """Differences and rates of one file."""
     theirs = np.load(f"{path}.npz")
     found = json.loads(Path(f"{path}.json").read_text())
@@ -152,11 +154,16 @@ def compare(path: Path, loss: str, repeats: int) -> dict:
         vectorizer.target_names_[best.indices].tolist()
         seconds.append(time.process_time() - begin)
     wrong_words, wrong_lines = same_features(vectorizer, found, words, texts)
+    same_words = None
+    if path.suffix == ".bin":
+        train = read_fasttext(data / "cooking.train.txt").data
+        learned = clone(vectorizer).fit(train)
+        same_words = set(learned.words_) == set(vectorizer.words_)
     row = {
         "texts": len(texts), "words": len(words), "wrong words": wrong_words,
         "wrong lines": wrong_lines, "difference": float(np.nanmax(np.abs(ours - expected))),
         "fastText (s)": float(theirs["seconds"].min()), "ours (s)": min(seconds),
-        "aborted": int(theirs["aborted"]),
+        "aborted": int(theirs["aborted"]), "same dictionary": same_words,
     }  # fmt: skip
     if loss != "softmax":
         exact = 1 / (1 + np.exp(-scores))
@@ -167,6 +174,7 @@ def compare(path: Path, loss: str, repeats: int) -> dict:
 def report(rows: list[dict]) -> str:
     """The figures as a page."""
     machine = measure.machine()
+    same = all(row["same dictionary"] is not False for row in rows)
     aborted = sum(row["aborted"] for row in rows if row["file"] == ".bin")
     lines = [
         "# Models of fastText",
@@ -179,7 +187,8 @@ def report(rows: list[dict]) -> str:
         f"{rows[0]['texts']:,} texts and {rows[0]['words']:,} words. Differences are the largest "
         "ones over all texts and labels, to fastText's value less 1e-5; sigmoids are those of the "
         "scores, which fastText looks up in a table. Features: words and lines that have others "
-        "than with fastText. Seconds of the processor, text in, the best label out.",
+        "than with fastText. Seconds of the processor, text in, the best label out. `fit` of "
+        f"`FastTextVectorizer` finds the same dictionary: {'yes' if same else 'NO'}.",
         "",
         "| loss | features | file | probabilities | sigmoids | other words | other lines | "
         "fastText (s) | ours (s) | times |",
@@ -222,12 +231,13 @@ def main() -> int:
                 )  # fmt: skip
                 for kind in (".bin", ".ftz"):
                     row = {"loss": loss, "features": features, "file": kind}
-                    row |= compare(Path(folder, f"model{kind}"), loss, args.repeats)
+                    row |= compare(Path(folder, f"model{kind}"), args.data, loss, args.repeats)
                     print(row, flush=True)
                     rows.append(row)
     good = all(
         row["difference"] <= ALLOWED[row["loss"]]
         and row.get("difference of sigmoids", 0) <= SIGMOID
+        and row["same dictionary"] is not False
         and row["wrong words"] == row["wrong lines"] == 0
         for row in rows
     )

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from skmultireduce import ThresholdedMultiLabel
+from skmultireduce import MultiLabelMLPClassifier, ThresholdedMultiLabel
 from skmultireduce.onnx import to_onnx
-from skmultireduce.text import load_fasttext
+from skmultireduce.text import FastTextVectorizer, load_fasttext
 
 FILES = Path(__file__).parent / "fasttext"
 EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf8"))
@@ -161,6 +163,60 @@ def test_export_to_onnx_is_refused():
     for exported in (model, model[1], tuned, make_pipeline(tuned)):
         with pytest.raises(ValueError, match="load_fasttext, cannot be exported"):
             to_onnx(exported)
+
+
+def test_a_dictionary_is_learned():
+    texts = ["bake\tbread\0bread", "bread __label__x </s> é", "", "é bake\nbake"]
+    vectorizer = FastTextVectorizer(min_count=2).fit(texts)
+    assert vectorizer.words_ == [b"</s>", b"bake", b"bread", "é".encode()]
+    X = vectorizer.transform(texts)
+    assert X.toarray().tolist() == [[1, 1, 2, 0], [1, 0, 1, 0], [1, 0, 0, 0], [1, 2, 0, 1]]
+    both = FastTextVectorizer(minn=2, maxn=3, word_ngrams=2, bucket=50).fit(texts)
+    X = both.transform(texts)
+    assert X.shape == (4, len(both.words_) + 50)
+    assert X.toarray().sum(axis=1)[2] == 1
+    # The word, three subwords, the end of the line, and the pair of both.
+    assert both.transform(["é"]).sum() == 1 + 3 + 1 + 1
+    again = pickle.loads(pickle.dumps(both))
+    assert (again.transform(texts) != X).nnz == 0
+
+
+def test_a_dictionary_is_that_of_a_model_with_the_same_words():
+    loaded = load_fasttext(FILES / "subwords.bin")[0]
+    words = [word.decode() for word in loaded.words_ if word != b"</s>"]
+    fitted = clone(loaded).fit([" ".join(words)])
+    assert set(fitted.words_) == set(loaded.words_)
+    assert (fitted.minn, fitted.maxn, fitted.n_buckets_) == (
+        loaded.minn,
+        loaded.maxn,
+        loaded.n_buckets_,
+    )
+    order = [fitted.words_.index(word) for word in loaded.words_]
+    order += range(len(order), len(order) + loaded.n_buckets_)
+    found, expected = fitted.transform(TEXTS)[:, order], loaded.transform(TEXTS)
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_features_and_classifier_are_fasttexts_model():
+    texts, y = TEXTS * 6, np.tile(np.eye(4, dtype=np.int8)[[0, 1, 2, 3, 1, 0, 2]], (6, 1))
+    model = make_pipeline(
+        FastTextVectorizer(minn=2, maxn=4, word_ngrams=2, bucket=500),
+        MultiLabelMLPClassifier(embedding_dim=10, random_state=0),
+    )
+    assert (model.fit(texts, y).predict(texts) == y).mean() > 0.95
+
+
+@pytest.mark.parametrize("parameters", [{"minn": -1}, {"word_ngrams": 0}, {"bucket": 2**31}])
+def test_parameters_of_features(parameters):
+    with pytest.raises(ValueError, match=next(iter(parameters))):
+        FastTextVectorizer(**parameters).fit(TEXTS)
+
+
+def test_features_need_texts_and_a_fit():
+    with pytest.raises(ValueError, match="at least one text"):
+        FastTextVectorizer().fit([])
+    with pytest.raises(NotFittedError):
+        FastTextVectorizer().transform(TEXTS)
 
 
 def test_texts_are_lines():

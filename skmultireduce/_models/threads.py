@@ -9,7 +9,7 @@ from functools import cache
 from threading import Condition
 from types import TracebackType
 
-from joblib import cpu_count, effective_n_jobs
+from joblib import cpu_count
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
@@ -38,10 +38,12 @@ def usable_threads(n_jobs: int | None) -> int:
     at most one for each usable core: threads that wait for one that has no core take as long
     as that one has to wait.
     """
-    backend, _ = get_active_backend()
-    wanted = 1 if backend.nesting_level else effective_n_jobs(n_jobs)
-    # The number of cores is read from files of the system.
-    return wanted if wanted <= 1 else min(wanted, usable_cores())
+    backend, default = get_active_backend()
+    n_jobs = default if n_jobs is None else n_jobs
+    if backend.nesting_level or n_jobs == 1:
+        return 1
+    # The number of cores is read from files of the system: not for a single row.
+    return min(backend.effective_n_jobs(n_jobs), usable_cores())
 
 
 class Threads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,14 @@ def _block_scores(model: Model, rows: Rows, block: slice) -> np.ndarray:
 
 def kept_inside(probabilities: np.ndarray) -> np.ndarray:
     """Clip to what is strictly between 0 and 1, in place; float32 rounds to them."""
-    one = probabilities.dtype.type(1)
-    smallest, largest = np.finfo(probabilities.dtype).tiny, np.nextafter(one, one - one)
+    smallest, largest = _inside(probabilities.dtype)
     return np.clip(probabilities, smallest, largest, out=probabilities)
+
+
+@cache
+def _inside(dtype: np.dtype) -> tuple[Any, Any]:
+    one = dtype.type(1)
+    return np.finfo(dtype).tiny, np.nextafter(one, one - one)
 
 
 def all_scores(
