@@ -78,7 +78,9 @@ def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
         return kind(arrays, shape, dtype)
     X = kind.__new__(kind)
     data = data.astype(wanted_dtype, copy=False)
-    vars(X).update(attributes, _shape=shape, data=data, indices=indices, indptr=indptr)
+    vars(X).update(
+        attributes, _shape=tuple(map(int, shape)), data=data, indices=indices, indptr=indptr
+    )
     return X
 
 
