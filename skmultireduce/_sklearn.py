@@ -64,7 +64,8 @@ def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
     kind = sp.csr_array if wanted == "sparray" else sp.csr_matrix
     data, indices, indptr = arrays
     wanted_dtype = data.dtype if dtype is None else np.dtype(dtype)
-    if indices.dtype == np.int32 and indptr[-1] <= np.iinfo(np.int32).max:
+    if kind is sp.csr_matrix and indices.dtype == np.int32 and indptr[-1] <= 2**31 - 1:
+        # As SciPy does for matrices, and not for arrays.
         indptr = indptr.astype(np.int32, copy=False)
     attributes = _attributes_of(kind)
     if (

@@ -129,6 +129,31 @@ def test_lines_that_are_not_utf8(content, tmp_path):
         read_fasttext(path)
 
 
+class Own(ours.HashingVectorizer):
+    def transform(self, X):
+        assert all(isinstance(text, str) for text in X)
+        return super().transform([text[::-1] for text in X])
+
+
+@pytest.mark.parametrize("vectorizer", [
+    ours.HashingVectorizer(n_features=64),
+    ours.HashingVectorizer(n_features=64, n_jobs=2),
+    ours.HashingVectorizer(n_features=64, strip_accents="unicode", analyzer="char_wb"),
+    ours.HashingVectorizer(n_features=64, tokenizer=str.split, token_pattern=None),
+    ours.TfidfVectorizer().fit(["one two", "été one"]),
+    ours.CountVectorizer(vocabulary=["one", "two"]),
+    Own(n_features=64),
+], ids=repr)  # fmt: skip
+def test_vectorizers_read_lines_as_they_read_texts(vectorizer, tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("__label__a one Two été\n__label__b İ two\n\n__label__a\none __label__b ΑΣ\n")
+    texts = read_fasttext(path).data
+    found = [X for X, _ in FastTextBlocks(path, vectorizer, block_size=3)]
+    assert [X.shape[0] for X in found] == [3, 1]
+    for X, part in zip(found, (texts[:3], texts[3:]), strict=True):
+        np.testing.assert_array_equal(X.toarray(), vectorizer.transform(part).toarray())
+
+
 def test_carriage_returns_and_pieces(tmp_path, monkeypatch):
     path = tmp_path / "file.txt"
     rows = [f"__label__{'ab'[k % 2]} w{k} x{k}" for k in range(50)]
