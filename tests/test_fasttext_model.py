@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,24 @@ def test_a_number_of_buckets_that_the_file_does_not_have(n_buckets, tmp_path):
     write("softmax.bin")
     expected = load_fasttext(FILES / "softmax.bin").predict_proba(TEXTS)
     np.testing.assert_array_equal(load_fasttext(path).predict_proba(TEXTS), expected)
+
+
+def test_a_small_file_does_not_decode_to_a_large_matrix(tmp_path):
+    """One part of 2,000 numbers: each of 100,000 codes stands for as many."""
+    dim, n_rows = 2000, 100_000
+    words = b"".join(b"%d\0" % i + struct.pack("<qb", 1, 0) for i in range(n_rows))
+    data = struct.pack("<2i12id", 793712314, 12, dim, 5, 1, 1, 5, 1, 3, 3, 0, 0, 0, 100, 1e-4)
+    data += struct.pack("<3i2q", n_rows + 1, n_rows, 1, n_rows, -1) + words
+    data += b"__label__a\0" + struct.pack("<qb", 1, 1)
+    data += struct.pack("<??2qi", True, False, n_rows, dim, n_rows) + bytes(n_rows)
+    data += struct.pack("<4i", dim, 1, dim, dim) + bytes(4 * 256 * dim)
+    path = tmp_path / "large.ftz"
+    path.write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="decoded"):
+        load_fasttext(path)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
 
 
 def test_export_to_onnx_is_refused():
