@@ -9,7 +9,6 @@ words with laws that depend on the labels, is made in a temporary folder and rem
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import json
 import os
@@ -23,11 +22,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import joblib
 import measure
 import numpy as np
 
 from skmultireduce import MultiLabelSGDClassifier
+from skmultireduce.checkpoint import Checkpoint
 from skmultireduce.datasets import FastTextBlocks
 from skmultireduce.text import HashingVectorizer
 
@@ -36,8 +35,8 @@ N_LABELS = 40
 N_WORDS = 30_000
 WORDS_A_ROW = 60
 DISTINCT_ROWS = 20_000
-# Checkpoints, in blocks; the kill comes between two of them.
-EVERY = 20
+# Between two checkpoints; the kill comes between them.
+SECONDS = 10
 LABELS = [f"label-{k}" for k in range(N_LABELS)]
 
 
@@ -61,13 +60,11 @@ def write_file(path: Path, size: int) -> None:
             file.writelines([rows[i] for i in rng.permutation(DISTINCT_ROWS)])
 
 
-class Checkpoint:
-    """Writes the model at the end of every `EVERY` blocks; may kill the process."""
+class Kill:
+    """Kills the process after some blocks."""
 
-    def __init__(self, path: Path, kill_at: int = 0) -> None:
-        self.path = path
-        self.kill_at = kill_at
-        self.blocks = 0
+    def __init__(self, blocks: int) -> None:
+        self.blocks = blocks
 
     def setup(self, estimator, context) -> None:
         pass
@@ -79,14 +76,8 @@ class Checkpoint:
         pass
 
     def on_fit_task_end(self, estimator, context) -> None:
-        if context.task_name != "block":
-            return
-        self.blocks += 1
-        if self.blocks % EVERY == 0:
-            new = self.path.with_suffix(".new")
-            joblib.dump(copy.copy(estimator).set_callbacks(), new)
-            new.replace(self.path)
-        if self.blocks == self.kill_at:
+        self.blocks -= context.task_name == "block"
+        if self.blocks == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -107,13 +98,12 @@ def train(job: str, folder: Path, args: argparse.Namespace) -> dict:
         target_names=LABELS,
         block_size=args.block_size,
     )
-    path = folder / "checkpoint.joblib"
-    if job == "resumed":
-        model = joblib.load(path)
-    else:
-        model = MultiLabelSGDClassifier(max_iter=args.epochs, warm_start=True, random_state=0)
+    model = MultiLabelSGDClassifier(max_iter=args.epochs, warm_start=True, random_state=0)
+    checkpoint = Checkpoint(folder / "checkpoint", seconds=SECONDS)
     if job == "killed":
-        model.set_callbacks(Checkpoint(path, args.kill_at))
+        model.set_callbacks(checkpoint, Kill(args.kill_at))
+    elif job == "resumed":
+        model = checkpoint.resume(model)
     model.fit_stream(blocks)
     status = Path("/proc/self/status").read_text()
     bits = model.coef_.tobytes() + model.intercept_.tobytes() + repr(model.loss_curve_).encode()

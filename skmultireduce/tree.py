@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ._data.endings import end_if_told
 from ._data.label_names import NamedLabels
 from ._data.label_sets import LabelSets, read_labels
 from ._data.notices import warn
@@ -502,6 +503,7 @@ class LabelTreeClassifier(
         context = self._init_callback_context(max_subtasks=len(levels))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         for number, level in levels:
+            end_if_told()
             inner = context.subcontext(task_name="level")
             inner.call_on_fit_task_begin(estimator=self, X=X, y=y)
             options = NodeOptions(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 import scipy.sparse as sp
+from sklearn import get_config
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -72,14 +74,26 @@ def cooking(cooking_files):
     return X, train.target, tfidf.transform(test.data), test.target
 
 
+SCIPY = tuple(map(int, scipy.__version__.split(".")[:2]))
+_RNG = "rng" if SCIPY >= (1, 15) else "random_state"
+
+HAS_SPARSE_INTERFACE = pytest.mark.skipif(
+    "sparse_interface" not in get_config(), reason="new in scikit-learn 1.9"
+)
+
+
+def random_csr(rng, shape, density, dtype=np.float64):
+    """CSR array of uniform numbers, of float64 rounded to `dtype`."""
+    X = sp.random_array(shape, density=density, format="csr", dtype=np.float64, **{_RNG: rng})
+    return X.astype(dtype)
+
+
 def random_problem(
     seed=0, n_rows=60, n_features=30, n_labels=7, density=0.3, dtype=np.float64, index=np.int32
 ):
     """Sparse rows and label sets of sizes 0 to n_labels."""
     rng = np.random.default_rng(seed)
-    X = sp.random_array(
-        (n_rows, n_features), density=density, format="csr", random_state=rng, dtype=np.float64
-    ).astype(dtype)
+    X = random_csr(rng, (n_rows, n_features), density, dtype)
     X.indices = X.indices.astype(index)
     y = (rng.random((n_rows, n_labels)) < rng.random((n_rows, 1)) * 0.8).astype(np.int8)
     return X, y

@@ -220,7 +220,7 @@ def _sparse_put(value: float) -> Callable:
 def _frame(module: str, dtype: Any = None) -> Callable:
     def change(array: np.ndarray) -> Any:
         if module == "polars":
-            import polars
+            polars = pytest.importorskip("polars")
 
             return polars.DataFrame({f"c{i}": array[:, i] for i in range(array.shape[1])})
         import pandas
@@ -379,17 +379,17 @@ def _objects(rows: list) -> np.ndarray:
 
 def _series(rows: list, kind: str = "pandas") -> Any:
     if kind == "polars":
-        import polars
+        polars = pytest.importorskip("polars")
 
         return polars.Series(rows)
     if kind == "pyarrow":
-        import pyarrow
+        pyarrow = pytest.importorskip("pyarrow")
 
         return pyarrow.array(rows)
     import pandas
 
     if kind == "arrow-backed":
-        import pyarrow
+        pyarrow = pytest.importorskip("pyarrow")
 
         return pandas.Series(rows, dtype=pandas.ArrowDtype(pyarrow.list_(pyarrow.string())))
     return pandas.Series(_objects(rows), index=np.arange(len(rows)) + 7)
@@ -397,7 +397,7 @@ def _series(rows: list, kind: str = "pandas") -> Any:
 
 def _table(array: np.ndarray, kind: str) -> Any:
     if kind == "pyarrow":
-        import pyarrow
+        pyarrow = pytest.importorskip("pyarrow")
 
         return pyarrow.table({f"c{i}": array[:, i] for i in range(array.shape[1])})
     return _frame(kind)(array)

@@ -28,10 +28,9 @@ COOKING = Path(__file__).parents[2] / "shared" / "data" / "cooking.test.txt"
 
 
 @pytest.fixture(scope="module")
-def imports(tmp_path_factory):
-    """Built once, in a fresh data home."""
-    home = tmp_path_factory.mktemp("home")
-    return home, load_python_imports(data_home=home)
+def imports():
+    """Built once in a session, in its own data home."""
+    return os.environ["SCIKIT_LEARN_DATA"], load_python_imports()
 
 
 def small_package(tmp_path, files):

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler, normalize
 
-from conftest import best_micro_jaccard
+from conftest import best_micro_jaccard, random_csr
 from skmultireduce import MultiLabelMLPClassifier, MultiLabelSGDClassifier
 from skmultireduce._models.penalty import automatic_c
 from skmultireduce._reductions.table import REDUCTIONS
@@ -123,7 +123,7 @@ def test_raw_counts_of_texts_of_all_lengths():
 def test_containers_agree(share):
     """X and X.toarray() give the same model to rounding."""
     rng = np.random.default_rng(3)
-    X = sp.random_array((400, 60), density=share, format="csr", random_state=rng)
+    X = random_csr(rng, (400, 60), share)
     y = (X @ rng.normal(size=(60, 5)) > 0).astype(int)
     for loss in ("log_loss", "squared_hinge"):
         model = MultiLabelSGDClassifier(reduction="one_vs_rest", loss=loss, dtype="float64")
@@ -180,7 +180,7 @@ def test_scaling_stays_through_resumption_streams_and_early_stopping():
 
 def sparse_with(heavy):
     rng = np.random.default_rng(5)
-    X = sp.random_array((300, 40), density=0.1, format="csr", random_state=rng)
+    X = random_csr(rng, (300, 40), 0.1)
     y = (X @ rng.normal(size=(40, 4)) > 0.1).astype(int)
     return sp.hstack([X, sp.csr_array(heavy(rng))], format="csr"), y
 

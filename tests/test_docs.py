@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MODULES = [
     "skmultireduce",
+    "skmultireduce.checkpoint",
     "skmultireduce.diagnosis",
     "skmultireduce.datasets",
     "skmultireduce.inspection",

@@ -9,15 +9,16 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import random_csr
 from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.datasets import XMCBlocks, read_xmc, write_xmc
 
 
 def rows(seed=0, n_rows=30, n_features=7, n_labels=5, dtype=np.float32):
     rng = np.random.default_rng(seed)
-    X = sp.random_array((n_rows, n_features), density=0.4, rng=rng, format="csr", dtype=np.float64)
+    X = random_csr(rng, (n_rows, n_features), 0.4, dtype)
     y = sp.csr_array((rng.random((n_rows, n_labels)) < 0.3).astype(np.int8))
-    return X.astype(dtype), y
+    return X, y
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import config_context
 from sklearn.exceptions import DataConversionWarning
 
+from conftest import HAS_SPARSE_INTERFACE
 from skmultireduce._data.label_sets import LabelSets, read_labels
 
 Y = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
@@ -67,6 +68,7 @@ def test_int8_with_more_than_127_labels():
         assert target.n_labels == 300
 
 
+@HAS_SPARSE_INTERFACE
 @pytest.mark.parametrize(
     ("interface", "kind"), [("spmatrix", sp.spmatrix), ("sparray", sp.sparray)]
 )

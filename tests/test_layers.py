@@ -20,7 +20,7 @@ LAYERS = [
     {"_training", "_inspection"},
     {"linear", "neural", "reduction", "threshold", "metrics", "model_selection", "datasets",
      "inspection", "diagnosis", "text", "tree",
-     "label_lists"},
+     "label_lists", "checkpoint"},
     {"plotting", "onnx", "_cluster"},
     {"dask"},
     {"__main__", "__init__"},

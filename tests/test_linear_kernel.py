@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from twins import linear as twin
 
-from conftest import random_problem
+from conftest import random_csr, random_problem
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import linear as kernel
@@ -239,7 +239,7 @@ def test_scores_of_rows_with_a_factor():
 @pytest.mark.parametrize("dense", [False, True])
 def test_scores_of_sparse_weights(dtype, index, offset, dense):
     X, _ = random_problem(5, n_rows=20, n_features=9, dtype=dtype, index=index)
-    W = sp.random_array((9, 17), density=0.4, random_state=0, dtype=dtype).toarray()
+    W = random_csr(np.random.default_rng(0), (9, 17), 0.4, dtype).toarray()
     W[3] = 0
     W = sp.csr_array(W)
     b = np.random.default_rng(1).normal(size=17).astype(dtype)

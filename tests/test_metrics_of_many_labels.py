@@ -18,6 +18,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import cross_val_score
 
+from conftest import random_csr
 from skmultireduce import MultiLabelSGDClassifier
 from skmultireduce.metrics import (
     coverage_at_k_score,
@@ -214,7 +215,7 @@ def test_errors_and_scorers(metric):
 def test_memory_is_that_of_stored_entries():
     rng = np.random.default_rng(0)
     shape = (2000, 100_000)
-    y = sp.random_array(shape, density=3e-5, rng=rng, format="csr")
+    y = random_csr(rng, shape, 3e-5)
     y.data[:] = 1
     indices = np.sort(rng.integers(0, shape[1], (shape[0], 20)), axis=1)
     scores = sp.csr_array(

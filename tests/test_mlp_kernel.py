@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from twins import mlp as twin
 from twins.linear import row_loss, to_dense
 
+from conftest import random_csr
 from skmultireduce._data.label_sets import read_labels
 from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import mlp as kernel
@@ -62,7 +62,7 @@ class Problem:
     ):
         rng = np.random.default_rng(seed)
         self.dtype = np.dtype(dtype)
-        X = sp.random_array((n_rows, 20), density=0.3, rng=rng, format="csr", dtype=dtype)
+        X = random_csr(rng, (n_rows, 20), 0.3, dtype)
         if dense:
             X = rng.normal(size=(n_rows, 20)).astype(dtype)
         else:

@@ -17,7 +17,7 @@ from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 10))
 Y = (X @ RNG.normal(size=(10, 4)) + RNG.logistic(size=(200, 4)) > 1).astype(int)
-FOREIGN = OneVsRestClassifier(LogisticRegression())
+FOREIGN = OneVsRestClassifier(LogisticRegression(solver="liblinear"))
 OURS = MultiLabelSGDClassifier(reduction="one_vs_rest", max_iter=5, random_state=0)
 GRID = {"estimator__C": [0.01, 0.1, 1.0, 10.0]}
 

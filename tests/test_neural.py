@@ -544,6 +544,7 @@ def test_cooking_as_good_as_fasttext(cooking_files):
     assert scores[1] >= 0.55
 
 
+@pytest.mark.slow
 def test_cooking_tuned_beats_fasttext(cooking_files):
     X, y, X_test, y_test = cooking_counts(cooking_files)
     tfidf = TfidfTransformer(sublinear_tf=True)

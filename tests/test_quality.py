@@ -22,6 +22,8 @@ from skmultireduce.metrics import precision_at_k_score, recall_at_k_score
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows have no label")
 
+LONG = pytest.param("bibtex", marks=pytest.mark.slow)
+
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_defaults_on_cooking(cooking, seed):
@@ -40,7 +42,7 @@ def best_of(peer, X, y, X_test, y_test, grid, method):
     return max(found)
 
 
-@pytest.mark.parametrize("name", ["yeast", "bibtex"])
+@pytest.mark.parametrize("name", ["yeast", LONG])
 def test_log_loss_is_near_tuned_logistic_regression(name, request):
     X, y, X_test, y_test = request.getfixturevalue(name)
     ours = max(
@@ -57,7 +59,7 @@ def test_log_loss_is_near_tuned_logistic_regression(name, request):
     assert ours >= 0.97 * best_of(peer, X, y, X_test, y_test, grid, "predict_proba")
 
 
-@pytest.mark.parametrize("name", ["yeast", "bibtex"])
+@pytest.mark.parametrize("name", ["yeast", LONG])
 def test_squared_hinge_is_near_tuned_linear_svc(name, request):
     X, y, X_test, y_test = request.getfixturevalue(name)
     model = MultiLabelSGDClassifier(reduction="one_vs_rest", loss="squared_hinge", random_state=0)
@@ -86,7 +88,7 @@ def test_tuned_cutoff_on_the_embedded_set():
 
 def test_grid_search_over_a_pipeline_with_sparse_y(cooking_files):
     train = read_fasttext(cooking_files[0])
-    texts, y = train.data[:3000], train.target[:3000]
+    texts, y = train.data[:1000], train.target[:1000]
     search = GridSearchCV(
         make_pipeline(
             TfidfVectorizer(), ThresholdedMultiLabel(MultiLabelSGDClassifier(), random_state=0)
@@ -105,18 +107,18 @@ def test_grid_search_over_a_pipeline_with_sparse_y(cooking_files):
     assert np.all(search.cv_results_["mean_test_score"] > 0.1)
 
 
-def test_adjusted_cutoff_gains_on_cooking_and_loses_nothing_elsewhere(cooking, yeast, bibtex):
-    for data, least in ((cooking, 0.015), (yeast, -0.005), (bibtex, -0.005)):
-        X, y, X_test, y_test = data
-        classifier = MultiLabelSGDClassifier(reduction="pick_all_normalized", random_state=0)
-        found = [
-            jaccard_score(
-                y_test,
-                ThresholdedMultiLabel(classifier, strategy=strategy, random_state=0)
-                .fit(X, y)
-                .predict(X_test),
-                average="micro",
-            )
-            for strategy in ("global", "adjusted")
-        ]
-        assert found[1] >= found[0] + least
+@pytest.mark.parametrize("name", ["cooking", "yeast", LONG])
+def test_adjusted_cutoff_gains_on_cooking_and_loses_nothing_elsewhere(name, request):
+    X, y, X_test, y_test = request.getfixturevalue(name)
+    classifier = MultiLabelSGDClassifier(reduction="pick_all_normalized", random_state=0)
+    found = [
+        jaccard_score(
+            y_test,
+            ThresholdedMultiLabel(classifier, strategy=strategy, random_state=0)
+            .fit(X, y)
+            .predict(X_test),
+            average="micro",
+        )
+        for strategy in ("global", "adjusted")
+    ]
+    assert found[1] >= found[0] + (0.015 if name == "cooking" else -0.005)

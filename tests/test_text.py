@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import sklearn
@@ -22,6 +20,7 @@ from sklearn.feature_extraction import text as theirs
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
+from conftest import HAS_SPARSE_INTERFACE, SCIPY
 from skmultireduce import text as ours
 from skmultireduce._sklearn import csr
 from skmultireduce._text import analysis, counting
@@ -244,9 +243,9 @@ class Lowering:
     lambda: pd.Series(TEXTS),
     lambda: pd.Series(TEXTS, dtype="string"),
     lambda: pd.Series([*TEXTS, None]),
-    lambda: pl.Series(TEXTS),
-    lambda: pl.Series([*TEXTS, None]),
-    lambda: pa.array(TEXTS),
+    lambda: pytest.importorskip("polars").Series(TEXTS),
+    lambda: pytest.importorskip("polars").Series([*TEXTS, None]),
+    lambda: pytest.importorskip("pyarrow").array(TEXTS),
     lambda: dict.fromkeys(TEXTS),
     lambda: ["lone \ud800 surrogate", "\ud800\udc00 two"],
 ])  # fmt: skip
@@ -318,7 +317,9 @@ def test_files(name, tmp_path):
     {"lowercase": np.True_},
     {"lowercase": "yes"},
     {"dtype": "float32"},
-    {"dtype": np.float16},
+    pytest.param({"dtype": np.float16}, marks=pytest.mark.skipif(
+        SCIPY < (1, 15), reason="SciPy makes such matrices, and fails when it sorts them"
+    )),
     {"dtype": bool},
     {"dtype": "nothing"},
     {"binary": True},
@@ -506,6 +507,12 @@ def test_attributes_and_methods(name):
     assert hasattr(a, "set_output") == hasattr(b, "set_output")
     with pytest.raises(NotFittedError):
         getattr(ours, name)().transform(TEXTS)
+
+
+@HAS_SPARSE_INTERFACE
+@pytest.mark.parametrize("name", NAMES)
+def test_sparse_interface(name):
+    a, b = (getattr(module, name)().fit(TEXTS) for module in (ours, theirs))
     with sklearn.config_context(sparse_interface="sparray"):
         assert_same(a.transform(TEXTS), b.transform(TEXTS))
         assert_same(a.fit_transform(TEXTS), b.fit_transform(TEXTS))
@@ -514,8 +521,6 @@ def test_attributes_and_methods(name):
 def test_output_of_hashing():
     a, b = ours.HashingVectorizer(), theirs.HashingVectorizer()
     assert hasattr(a, "set_output") == hasattr(b, "set_output")
-    with sklearn.config_context(sparse_interface="sparray"):
-        assert_same(a.transform(TEXTS), b.transform(TEXTS))
     pipeline = make_pipeline(ours.HashingVectorizer(), theirs.TfidfTransformer())
     assert_same(
         pipeline.fit_transform(TEXTS),

@@ -2,10 +2,12 @@
 
 Usage: python tools/versions.py [NAME ...] [-- pytest arguments]
 
-Names are those of the table below (all but "nightly" if none is given). The wheel is built
-once, by "oldest" with the oldest build tools, and is installed in an environment for each;
-the tests run from a copy, so that they meet the installed package and not this folder.
-Environments stay in the folder that VERSIONS_HOME names, or go when all is done.
+Names are those of the table below (all but "nightly" if none is given). One wheel is built, by
+the oldest build tools, and tested with each of them; the tests run from a copy beside what the
+wheel installs, and find data in a folder `shared` beside this one, if there is one. With
+several names each of them also loads the pickles of the others (tests/golden/exchange.py).
+Environments stay in the folder that VERSIONS_HOME names, or go when all is done. The releases
+of 2024 have wheels for Python 3.11 and 3.12 alone.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 WINDOWS = os.name == "nt"
@@ -51,6 +54,7 @@ VERSIONS = {
     ],
 }
 OLDEST_BUILD = ["setuptools==77.*", "Cython==3.1.*", "scipy==1.13.*", "wheel"]
+PIP = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
 SHOWN = "numpy scipy scikit-learn pandas polars dask"
 
 
@@ -67,36 +71,33 @@ def environment(home: Path) -> Path:
     return python
 
 
-def build(home: Path, *, oldest: bool) -> Path:
-    """Build the wheel, from a copy without compiled files."""
-    source = home / ("source-oldest" if oldest else "source")
+def build(home: Path) -> Path:
+    """Build the wheel with the oldest tools, from a copy without compiled files."""
+    source = home / "source"
     shutil.rmtree(source, ignore_errors=True)
-    kept = shutil.ignore_patterns("*.so", "*.pyd", "_kernels/*.c", "__pycache__")
+    kept = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__")
     shutil.copytree(ROOT / "skmultireduce", source / "skmultireduce", ignore=kept)
-    for path in (source / "skmultireduce" / "_kernels").glob("*.c"):
-        path.unlink()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, source)
-    options = []
-    python = Path(sys.executable)
-    if oldest:
-        python = environment(home / "build-oldest")
-        call(python, "-m", "pip", "install", "-q", *OLDEST_BUILD)
-        options = ["--no-build-isolation"]
-    wheels = source / "wheels"
-    call(
-        python, "-m", "pip", "wheel", "-q", "--no-deps", *options, "-w", wheels, ".", cwd=source
-    )  # fmt: skip
-    return next(wheels.glob("*.whl"))
+        shutil.copy(ROOT / name, source)
+    python = environment(home / "build")
+    call(python, *PIP, *OLDEST_BUILD)
+    wheel = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "wheels", "."]
+    call(python, *wheel, cwd=source)
+    return next((source / "wheels").glob("*.whl"))
 
 
-def test(name: str, wheel: Path, home: Path, arguments: list[str]) -> tuple[int, str]:
-    """Run the tests with the installed wheel; return the exit code and pytest's last line."""
+class Place(NamedTuple):
+    """Where tests run: Python, the folder of tests and package, variables."""
+
+    python: Path
+    here: Path
+    environ: dict[str, str]
+
+
+def set_up(name: str, wheel: Path, home: Path) -> Place:
+    """Install everything."""
     python = environment(home / name)
-    pip = [python, "-m", "pip", "install", "-q"]
-    call(*pip, *VERSIONS[name])
-    call(*pip, "--no-deps", "--force-reinstall", wheel)
+    call(python, *PIP, *VERSIONS[name])
     listed = subprocess.run(
         [python, "-m", "pip", "list"], check=True, capture_output=True, text=True
     ).stdout
@@ -104,21 +105,41 @@ def test(name: str, wheel: Path, home: Path, arguments: list[str]) -> tuple[int,
     print(name, *(f"{p} {found[p]}" for p in SHOWN.split() if p in found), sep="  ", flush=True)
     here = home / f"run-{name}"
     shutil.rmtree(here, ignore_errors=True)
-    here.mkdir()
     shutil.copytree(ROOT / "tests", here / "tests")
     for file in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / file, here)
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    call(python, *PIP, "--no-deps", "--target", here, wheel)
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    return Place(python, here, {**os.environ, **threads, "PYTHONPATH": str(here)})
+
+
+def test(place: Place, arguments: list[str]) -> tuple[int, str]:
+    """Run the tests; return the exit code and pytest's last line."""
     process = subprocess.Popen(
-        [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments,
-         "--pyargs", "tests", "skmultireduce"],
-        cwd=here, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [place.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=place.here, env=place.environ,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     last = ""
     for line in process.stdout:
         print(line, end="", flush=True)
         last = line.strip() or last
     return process.wait(), last
+
+
+def exchange(places: dict[str, Place], home: Path) -> bool:
+    """Each loads the pickles of the others; return whether they are all as they were."""
+    script = Path("tests", "golden", "exchange.py")
+    files = {name: home / f"{name}.pickles" for name in places}
+    for name, (python, here, environ) in places.items():
+        call(python, script, "write", files[name], cwd=here, env=environ)
+    well = True
+    for name, (python, here, environ) in places.items():
+        print(f"\nPickles read by {name}", flush=True)
+        others = [file for writer, file in files.items() if writer != name]
+        command = [python, script, "read", *others]
+        well &= subprocess.run(command, cwd=here, env=environ, check=False).returncode == 0
+    return well
 
 
 def main() -> None:
@@ -134,23 +155,24 @@ def main() -> None:
     kept = os.environ.get("VERSIONS_HOME")
     home = Path(kept or tempfile.mkdtemp()).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    results = {}
-    wheels: dict[bool, Path] = {}
+    if (ROOT.parent / "shared").exists() and not (home / "shared").exists():
+        (home / "shared").symlink_to(ROOT.parent / "shared")
+    results, places = {}, {}
     try:
+        wheel = build(home)
         for name in names:
             begin = time.perf_counter()
-            oldest = name == "oldest"
-            if oldest not in wheels:
-                wheels[oldest] = build(home, oldest=oldest)
-            code, last = test(name, wheels[oldest], home, arguments)
+            places[name] = set_up(name, wheel, home)
+            code, last = test(places[name], arguments)
             results[name] = code, f"{last}  ({time.perf_counter() - begin:.0f} s with set-up)"
+        well = len(places) == 1 or exchange(places, home)
     finally:
         if not kept:
             shutil.rmtree(home, ignore_errors=True)
     print()
     for name, (_, line) in results.items():
         print(f"{name:8s} {line}")
-    sys.exit(max(code for code, _ in results.values()))
+    sys.exit(not well or max(code for code, _ in results.values()))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from .._data.endings import Together
 from .._data.inner_fits import fit_inner
 from .._data.notices import gathered
 from .._sklearn import _check_method_params, _safe_indexing
@@ -139,10 +140,13 @@ def fit_folds(
         for one in estimators
         for i, (train, _) in enumerate(splits)
     ]
-    fitted = Parallel(n_jobs=n_jobs, prefer="threads" if ours else None)(
-        delayed(_timed_fit)(one, X, y, train, fit_params, caller, inner, name, catch=catch)
-        for one, train, name, inner in tasks
-    )
+    with Together() as together:
+        fitted = Parallel(n_jobs=n_jobs, prefer="threads" if ours else None)(
+            delayed(together.call)(
+                _timed_fit, one, X, y, train, fit_params, caller, inner, name, catch=catch
+            )
+            for one, train, name, inner in tasks
+        )
     return [fitted[i : i + len(splits)] for i in range(0, len(fitted), len(splits))]
 
 

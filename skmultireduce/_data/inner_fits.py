@@ -53,7 +53,8 @@ def indicator(label_sets: LabelSets, target: Target) -> Any:
 
     An array, or CSR if y was sparse, of 0 and 1 in the type of y; of int32 where that cannot
     hold the number of labels (some classifiers number the labels in y's own type, which
-    wraps around beyond 127 for int8), or is one of which SciPy makes no sparse matrix.
+    wraps around beyond 127 for int8), or is one of which SciPy makes no sparse matrix or
+    scikit-learn before 1.7 no multi-label target.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def indicator(label_sets: LabelSets, target: Target) -> Any:
     """
     dtype = np.dtype(target.dtype)
     narrow = dtype.kind in "iu" and np.iinfo(dtype).max < target.n_labels
-    if narrow or dtype.kind not in "biuf" or dtype == np.float16:
+    if narrow or dtype.kind not in "biuf" or dtype in (np.float16, np.longdouble):
         dtype = np.dtype(np.int32)
     y = label_sets.to_csr(dtype.newbyteorder("="))
     return _align_api_if_sparse(y) if target.sparse else y.toarray()

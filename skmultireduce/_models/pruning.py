@@ -101,7 +101,7 @@ class PrunedLinearModel(Model):
         else:
             places = np.nonzero((np.abs(weights) >= min_magnitude) & (weights != 0))
             # Half as long as NumPy's, where they can be.
-            index = sp.get_index_dtype(maxval=max(weights.shape))
+            index = np.int32 if max(weights.shape) <= np.iinfo(np.int32).max else np.int64
             axes = tuple(axis.astype(index) for axis in places)
             pruned = sp.csr_array((weights[places], axes), shape=weights.shape)
         return cls(

@@ -451,7 +451,7 @@ class BaseSGDMultiLabel(
         training.use(self._options(), self._plan())
         if training.position is not None:
             training.progress = training.position = None
-        if training.epochs_of_run >= self.max_iter:
+        if training.epochs_of_run >= self.max_iter and training.progress is None:
             # The earlier run is complete: the schedule starts again, the draws go on.
             training.epochs_of_run = 0
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .._data.endings import end_if_told
 from .._data.rows import Rows
 from .._reductions.targets import Targets
 from .._sklearn import CallbackContext
@@ -224,6 +225,7 @@ def run_epochs(training: Training, source: Source, watch: Watch) -> bool:
         ahead = 0 if watch.looks(training) else source.epochs_ahead
         context.call_on_fit_task_begin(**told)
         while n_epochs and not settled and not stopped:
+            end_if_told()
             n_epochs -= 1
             task = context.subcontext(task_name="epoch", max_subtasks=source.n_parts(training))
             task.call_on_fit_task_begin(**told)
