@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def vectorizers(texts, repeats: int, which: list[str], classes: list[str]) -> li
                 "texts (MB)": size, "features": features, "class": name, "terms": terms,
                 "entries": results["ours"].nnz, "equal": equal(results["ours"], results["theirs"]),
                 "ours (s)": min(seconds["ours"]), "scikit-learn (s)": min(seconds["theirs"]),
-                "repetitions": repeats,
+                "repetitions": repeats, "load average": os.getloadavg()[0],
             }  # fmt: skip
             del results
             if terms:
@@ -258,12 +259,12 @@ def report(results: dict) -> str:
             "the vocabulary stays small there. The least of equal numbers of repetitions. The "
             "dict of the vocabulary, which no compiled pass can make faster, is in our time.",
             *table(
-                ["features", "class", "texts (MB)", "terms", "repetitions", "scikit-learn (s)",
-                 "ours (s)", "times", "of which dict"],
+                ["features", "class", "texts (MB)", "terms", "load average", "repetitions",
+                 "scikit-learn (s)", "ours (s)", "times", "of which dict"],
                 [
                     [
                         row["features"], row["class"], f"{row['texts (MB)']:.1f}",
-                        row["terms"] or "", row["repetitions"], f"{row['scikit-learn (s)']:.3f}",
+                        row["terms"] or "", f"{row['load average']:.1f}", row["repetitions"], f"{row['scikit-learn (s)']:.3f}",
                         f"{row['ours (s)']:.3f}", f"{row['times']:.1f}",
                         f"{row['dict (s)'] / row['ours (s)']:.0%}" if "dict (s)" in row else "",
                     ]
