@@ -264,7 +264,8 @@ def report(results: dict) -> str:
                 [
                     [
                         row["features"], row["class"], f"{row['texts (MB)']:.1f}",
-                        row["terms"] or "", f"{row['load average']:.1f}", row["repetitions"], f"{row['scikit-learn (s)']:.3f}",
+                        row["terms"] or "", f"{row['load average']:.1f}",
+                        row["repetitions"], f"{row['scikit-learn (s)']:.3f}",
                         f"{row['ours (s)']:.3f}", f"{row['times']:.1f}",
                         f"{row['dict (s)'] / row['ours (s)']:.0%}" if "dict (s)" in row else "",
                     ]
