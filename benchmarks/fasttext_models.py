@@ -150,7 +150,7 @@ def compare(path: Path, data: Path, loss: str, repeats: int) -> dict:
     seconds = []
     for _ in range(repeats):
         begin = time.process_time()
-        best = model.predict_scores(texts, top_k=1)
+        best = classifier.predict_scores(vectorizer.transform(texts), top_k=1)
         vectorizer.target_names_[best.indices].tolist()
         seconds.append(time.process_time() - begin)
     wrong_words, wrong_lines = same_features(vectorizer, found, words, texts)

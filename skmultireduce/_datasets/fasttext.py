@@ -20,7 +20,7 @@ from .files import check_encoding, refuse_pipe
 __all__ = ["FastTextBlocks", "iter_fasttext", "read_fasttext"]
 
 # Rows that are read at a time where all are wanted.
-_ROWS = 10_000
+_ROWS = 500
 
 
 @validate_params(
