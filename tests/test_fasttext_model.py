@@ -225,6 +225,14 @@ def test_features_and_classifier_are_fasttexts_model():
     assert (model.fit(texts, y).predict(texts) == y).mean() > 0.95
 
 
+def test_other_parameters_are_seen_after_a_use():
+    vectorizer = FastTextVectorizer(word_ngrams=2, bucket=50).fit(TEXTS)
+    before = vectorizer.transform(TEXTS)
+    vectorizer.set_params(word_ngrams=1)
+    assert vectorizer.transform(TEXTS).sum() < before.sum()
+    assert (vectorizer.set_params(word_ngrams=2).transform(TEXTS) != before).nnz == 0
+
+
 @pytest.mark.parametrize("parameters", [{"minn": -1}, {"word_ngrams": 0}, {"bucket": 2**31}])
 def test_parameters_of_features(parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):

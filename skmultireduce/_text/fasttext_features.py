@@ -20,7 +20,7 @@ from .fasttext_file import FastTextModel, read_model
 
 __all__ = ["FastTextVectorizer", "vectorizer_of"]
 
-_tables: WeakKeyDictionary[Any, tuple[list, kernel.FastText]] = WeakKeyDictionary()
+_tables: WeakKeyDictionary[Any, tuple[tuple, kernel.FastText]] = WeakKeyDictionary()
 
 
 _END = b"</s>"
@@ -182,14 +182,19 @@ class FastTextVectorizer(TransformerMixin, BaseEstimator):
         return len(self.words_) + (self.n_buckets_ if kept is None else len(kept))
 
     def _table(self) -> kernel.FastText:
+        settings = (self.minn, self.maxn, self.word_ngrams, self.n_buckets_)
+        made_of = (self.words_, settings, self.label_prefix)
         found = _tables.get(self)
-        if found is None or found[0] is not self.words_:
-            settings = (self.minn, self.maxn, self.word_ngrams, self.n_buckets_)
-            prefix = self.label_prefix.encode()
+        if found is None or found[0][0] is not self.words_ or found[0][1:] != made_of[1:]:
             table = kernel.FastText(
-                SEED, self.words_, self.kept_buckets_, settings, prefix, self._n_features_out
+                SEED,
+                self.words_,
+                self.kept_buckets_,
+                settings,
+                self.label_prefix.encode(),
+                self._n_features_out,
             )
-            found = _tables[self] = self.words_, table
+            found = _tables[self] = made_of, table
         return found[1]
 
     def __sklearn_is_fitted__(self) -> bool:
