@@ -9,7 +9,6 @@ estimators.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -98,8 +97,9 @@ def _as_fitted(estimator: Any, data: dict[str, Any]) -> Any:
     attributes = data.get("reconstruction_attributes")
     if attributes is None:
         return None
-    fitted = copy.copy(estimator)
-    vars(fitted).pop("_skl_callbacks", None)
+    # Not by `copy`, which pickles: in the midst of a fit the state may be none that loads.
+    fitted = type(estimator).__new__(type(estimator))
+    vars(fitted).update({k: v for k, v in vars(estimator).items() if "callback" not in k})
     vars(fitted).update(attributes() if callable(attributes) else attributes)
     return fitted
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn import get_config
+from sklearn import __version__, get_config
 from sklearn.base import _clone_parametrized, _fit_context
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing as _indexed
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -88,6 +88,17 @@ def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
 @cache
 def _attributes_of(kind: type) -> dict[str, Any]:
     return dict(vars(kind((1, 1))))
+
+
+if tuple(map(int, __version__.split(".")[:2])) >= (1, 7):
+    _safe_indexing = _indexed
+else:
+
+    def _safe_indexing(X: Any, indices: Any, *, axis: int = 0) -> Any:
+        """Rows or columns of X, those of Arrow tables and arrays by their own method."""
+        if axis == 0 and type(X).__module__.startswith("pyarrow."):
+            return X.take(np.arange(len(X))[indices])
+        return _indexed(X, indices, axis=axis)
 
 
 if "allow_all_zero_weights" in signature(_checked_weight).parameters:

@@ -23,7 +23,7 @@ STOCHASTIC = {
     "check_sample_weight_equivalence_on_sparse_data": _STEPS,
 }
 
-_FOREIGN = OneVsRestClassifier(LogisticRegression(solver="liblinear"))
+_FOREIGN = OneVsRestClassifier(LogisticRegression())
 
 # (instance, checks of scikit-learn that are expected to fail, with the reason)
 INSTANCES = [
