@@ -45,7 +45,7 @@ texts = [" ".join(w for w in line.split() if not w.startswith("__label__")) for 
 words = sorted({w for line in open(job["train"], encoding="utf8") for w in line.split()})
 words += [w[::-1] for w in words if not w.startswith("__label__")]
 words = [w for w in words if not w.startswith("__label__")][: job["n_words"]]
-aborted, seed = 0, 0
+aborted, seed = 0, 1
 while True:
     try:
         model = fasttext.train_supervised(
