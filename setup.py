@@ -100,6 +100,9 @@ setup(
             "wraparound": False,
             "cdivision": True,
             "embedsignature": True,
+            # Modules have no state but tables that are filled when they are imported; threads at
+            # once are tested in tests/test_free_threading.py.
+            "freethreading_compatible": True,
         },
     ),
 )

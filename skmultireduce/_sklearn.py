@@ -39,6 +39,13 @@ except ImportError:
     from ._callbacks import CallbackContext, CallbackSupportMixin, with_callbacks
 
     ProgressBar = None
+    _bare_fit_context = _fit_context
+
+    def _fit_context(**options: Any) -> Any:
+        """Decorate a method that fits; from release 1.9 on this tears callbacks down, too."""
+        bare = _bare_fit_context(**options)
+        return lambda method: with_callbacks(bare(method))
+
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock

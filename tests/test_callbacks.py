@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from skmultireduce import _callbacks, _sklearn
+from skmultireduce import (
+    LabelTreeClassifier,
+    MultiLabelMLPClassifier,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+    _callbacks,
+    _sklearn,
+)
 
 FORMS = [_callbacks]
 if _sklearn.CallbackSupportMixin is not _callbacks.CallbackSupportMixin:
@@ -86,3 +93,66 @@ def test_set_and_removed(form):
     assert model.set_callbacks(recorder).set_callbacks() is model
     model.fit("X")
     assert recorder.calls == []
+
+
+class Tasks:
+    """Notes each call of a hook: its name, the task's and the parent's, and rows of X."""
+
+    def __init__(self):
+        self.calls = []
+
+    def setup(self, estimator, context):
+        self.calls.append("setup")
+
+    def teardown(self, estimator, context):
+        self.calls.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context, *, X):
+        self.note("begin", context, X)
+
+    def on_fit_task_end(self, estimator, context, *, X):
+        self.note("end", context, X)
+
+    def note(self, hook, context, X):
+        rows = None if X is None else len(X)
+        self.calls.append((hook, context.task_name, rows))
+
+
+DATA = np.random.default_rng(0).random((60, 5))
+LABELS = (DATA[:, :3] > 0.5).astype(int)
+LABELS[LABELS.sum(axis=1) == 0, 0] = 1
+
+
+def task(name, rows, inner=()):
+    return [("begin", name, rows), *inner, ("end", name, rows)]
+
+
+def test_who_trains_tells_of_each_epoch():
+    for cls in (MultiLabelSGDClassifier, MultiLabelMLPClassifier):
+        watcher = Tasks()
+        cls(max_iter=2, random_state=0).set_callbacks(watcher).fit(DATA, LABELS)
+        epochs = 2 * task("epoch", 60)
+        assert watcher.calls == ["setup", *task("fit", 60, epochs), "teardown"]
+
+
+def test_streams_tell_of_each_block():
+    watcher = Tasks()
+    blocks = [(DATA[:20], LABELS[:20]), (DATA[20:], LABELS[20:])]
+    MultiLabelSGDClassifier(max_iter=2, random_state=0).set_callbacks(watcher).fit_stream(blocks)
+    epochs = 2 * task("epoch", None, [*task("block", 20), *task("block", 40)])
+    assert watcher.calls == ["setup", *task("fit", None, epochs), "teardown"]
+
+
+def test_trees_tell_of_each_level():
+    watcher = Tasks()
+    tree = LabelTreeClassifier(max_iter=2, branching=(2,), random_state=0).set_callbacks(watcher)
+    tree.fit(DATA, LABELS)
+    assert watcher.calls == ["setup", *task("fit", 60, 2 * task("level", 60)), "teardown"]
+
+
+def test_cutoffs_tell_of_each_fold():
+    watcher = Tasks()
+    inner = MultiLabelSGDClassifier(max_iter=2, random_state=0)
+    ThresholdedMultiLabel(inner, cv=3).set_callbacks(watcher).fit(DATA, LABELS)
+    fits = [*(3 * task("fold", 40)), *task("refit", 60)]
+    assert watcher.calls == ["setup", *task("fit", 60, fits), "teardown"]

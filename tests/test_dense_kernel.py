@@ -219,7 +219,10 @@ def test_every_half():
                 np.ones((1, 1), dtype), np.zeros(1, dtype), 1.0, halves[:, column : column + 1],
                 0, 256, 0, 1, False, np.empty((64, 1), dtype), out,
             )  # fmt: skip
-            np.testing.assert_array_equal(out[:, 0], halves[:, column].astype(dtype))
+            # Signalling NaN are invalid where NumPy converts them by hardware.
+            with np.errstate(invalid="ignore"):
+                wanted = halves[:, column].astype(dtype)
+            np.testing.assert_array_equal(out[:, 0], wanted)
 
 
 def test_a_panel_of_scores():

@@ -1,5 +1,7 @@
 """Centring and scaling of dense features: when, by what, and folded back."""
 
+import re
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skmultireduce._data import feature_scaling
-from skmultireduce._data.feature_scaling import FeatureScaling, RowSample, find_scaling
+from skmultireduce._data.feature_scaling import (
+    ColumnMoments,
+    FeatureScaling,
+    RowSample,
+    find_scaling,
+    warn_of_heavy_columns,
+)
 from skmultireduce._data.rows import to_rows
 
 N_ROWS = 2000
@@ -116,3 +124,48 @@ def test_centring_is_done_in_double_precision():
     scaling = FeatureScaling(np.array([1.7e9]), np.array([1e5]))
     Z = scaling.apply(to_rows(X)).data
     np.testing.assert_array_equal(Z, ((X.astype(float) - 1.7e9) / 1e5).ravel().astype(np.float32))
+
+
+def moments(square, mean=0.0):
+    """Of 10 rows: mean square and mean of each column."""
+    square = np.asarray(square, dtype=float)
+    mean = np.broadcast_to(np.asarray(mean, dtype=float), square.shape)
+    return ColumnMoments(10, 10 * mean, 10 * square)
+
+
+@pytest.mark.parametrize(
+    ("square", "mean", "said"),
+    [
+        # More than half of the square, and more than 25 times the others' mean.
+        ([26, 1, 1], 0, "Column 0 of X hold 93%"),
+        ([24, 1, 1], 0, None),
+        ([2.9, 1] + 200 * [0.01], 0, None),
+        ([0, 60, 60] + 20 * [1], 0, None),
+        ([0, 600, 60] + 20 * [1], 0, "Column 1 of X hold 88%"),
+        ([0, 900, 300] + 50 * [0.5], 0, r"Columns 1, 2 of X hold 98%"),
+        # Offsets that hold more than nine tenths, together.
+        ([4, 4, 0.1], [1.95, 1.95, 0], r"Columns 0, 1 of X hold 99%"),
+        ([4, 4, 0.1], [1.85, 1.85, 0], None),
+        (7 * [4] + [0.1], 7 * [1.95] + [0], r"Columns 0, 1, 2, 3, 4 and 2 more of X"),
+        (5 * [4] + [0.1], 5 * [1.95] + [0], r"Columns 0, 1, 2, 3, 4 of X"),
+        # A column alone has no others.
+        ([9, 0, 0], [3, 0, 0], None),
+        ([np.inf, 1, 1], 0, None),
+    ],
+)
+def test_heavy_columns_are_those_beyond_the_bounds(square, mean, said):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_heavy_columns(moments(square, mean), None)
+    messages = [str(one.message) for one in caught]
+    if said is None:
+        assert not messages
+    else:
+        assert re.match(said, messages[0])
+        assert len(messages) == 1
+
+
+def test_heavy_columns_are_called_by_their_names():
+    names = np.array(["a", "b", "c"])
+    with pytest.warns(UserWarning, match=r"^Column 'b' of X hold 98% of its mean square"):
+        warn_of_heavy_columns(moments([1, 100, 1]), names)

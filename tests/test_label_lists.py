@@ -5,11 +5,13 @@ arrow-backed pandas, polars and pyarrow; missing rows and labels; labels that ar
 strings, dicts, indicators and mixed types, which are refused.
 """
 
+import itertools
 import pickle
 
 import hostile
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, jaccard_score, make_scorer
@@ -47,6 +49,23 @@ def test_every_column_of_collections_is_read(name):
     micro = jaccard_score(truth, expected.predict(X), average="micro")
     assert model.score(X, y) == pytest.approx(micro, rel=1e-12)
     np.testing.assert_array_equal(model.indicator(y).toarray(), truth)
+
+
+def test_labels_come_in_their_order_whatever_the_classifier_gives():
+    """Labels of a row that are stored in another order, and zeros that are stored."""
+
+    class Backwards(MultiLabelSGDClassifier):
+        def predict(self, X):
+            dense = sp.csr_matrix(super().predict(X))
+            rows = [dense.indices[a:b][::-1] for a, b in itertools.pairwise(dense.indptr)]
+            indices = np.concatenate([np.append(row, 0) for row in rows])
+            data = np.concatenate([np.append(np.ones(len(row)), 0) for row in rows])
+            indptr = dense.indptr + np.arange(len(rows) + 1)
+            return sp.csr_matrix((data, indices, indptr), shape=dense.shape)
+
+    options = {"reduction": "one_vs_rest", "random_state": 0}
+    found = LabelListClassifier(Backwards(**options)).fit(X, TAGS).predict(X)
+    assert found.tolist() == LabelListClassifier(clone(OVR)).fit(X, TAGS).predict(X).tolist()
 
 
 @pytest.mark.parametrize(

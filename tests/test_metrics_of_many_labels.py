@@ -20,6 +20,7 @@ from sklearn.model_selection import cross_val_score
 
 from conftest import random_csr
 from skmultireduce import MultiLabelSGDClassifier
+from skmultireduce._cutoff import report
 from skmultireduce.metrics import (
     coverage_at_k_score,
     f1_at_k_score,
@@ -288,3 +289,16 @@ def test_report_refuses():
     ):
         with pytest.raises(ValueError, match=message):
             multilabel_report(**{"y_true": y, "y_pred": y, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "name"),
+    [
+        (1, 1, "1 row"),
+        (2, 2, "2 rows"),
+        (1, 9, "1 to 9 rows"),
+        (10, np.inf, "10 rows or more"),
+    ],
+)
+def test_groups_of_labels_are_named_by_their_rows(low, high, name):
+    assert report._group_name(low, high) == name

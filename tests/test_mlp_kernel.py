@@ -372,8 +372,9 @@ def test_a_sample_of_all_labels_is_the_full_softmax():
     problem.inclusion[:] = 1
     found = problem.run(alpha=0.0)
     problem.inclusion = None
+    # Not the same bits with all compilers: the other loop may sum in another order.
     for a, b in zip(found, problem.run(alpha=0.0), strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-7)
 
 
 def test_labels_that_are_not_candidates_only_decay():

@@ -236,6 +236,12 @@ def test_sums_leave_the_rows_as_they_are():
     np.testing.assert_array_equal(rows.squared_norms, norms)
 
 
+@pytest.mark.parametrize("size", [1, [1], (2, 1)])
+def test_a_hidden_layer_may_have_one_unit(size):
+    model = small(hidden_layer_sizes=size, max_iter=2).fit(*many_labels(60, 5))
+    assert model._hidden_widths()[-1] == 1
+
+
 @pytest.mark.parametrize("changed", [{"hidden_layer_sizes": (3,)}, {"embedding_dim": 4}])
 def test_other_layers_than_the_model_has_are_refused(changed):
     X, y = many_labels(60, 5)

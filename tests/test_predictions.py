@@ -18,6 +18,7 @@ from skmultireduce import (
     ThresholdedMultiLabel,
     diagnose,
 )
+from skmultireduce._data.score_matrix import best_columns
 from skmultireduce._training.predictions import kept_inside, nearest_simplex
 from skmultireduce.metrics import jaccard_threshold_curve
 
@@ -134,3 +135,13 @@ def test_what_needs_marginals_can_use_them(data):
     tuned = ThresholdedMultiLabel(model, cv="prefit", response_method="predict_proba").fit(X, y)
     assert 0 < tuned.best_threshold_ < 1
     assert tuned.best_score_ > 0.3
+
+
+@pytest.mark.parametrize("k", [1, 5, 16, 17, 40, 79, 80, 200])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_best_columns_are_those_of_a_stable_sort(k, dtype):
+    """Whatever the way for so many; most values come several times."""
+    values = np.random.default_rng(0).integers(0, 6, size=(50, 80)).astype(dtype)
+    found = best_columns(values, k)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, np.argsort(-values, axis=1, kind="stable")[:, :k])

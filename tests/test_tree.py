@@ -28,6 +28,8 @@ from skmultireduce._models.label_clusters import (
 )
 from skmultireduce._models.label_forest import LabelForest
 from skmultireduce._models.label_tree import Chunks, LabelTreeModel, NodeOptions
+from skmultireduce._reductions.targets import Targets
+from skmultireduce._training.label_trees import TreeRows
 
 NO_WEIGHT = np.empty(0, dtype=np.float32)
 SMOOTHNESS = {"softmax": 0.5, "sigmoid": 0.25, "squared_hinge": 2.0}
@@ -240,6 +242,27 @@ def test_training_on_picks():
     model, follow = train(tree, X, Y, loss="softmax", picks=picks.astype(np.int32))
     W, _ = twin.train_tree(tree, X.astype(float), Y.astype(float), picks=picks, **follow)
     assert_allclose(dense_weights(model), W, rtol=5e-4, atol=5e-5)
+
+
+def test_rows_without_labels_show_none():
+    """Also the last row, behind whose labels there are no others."""
+    X, Y = problem(seed=4)
+    Y[[0, 5, len(Y) - 1]] = 0
+    Y[1, 0] = Y[2, 0] = 1
+    targets = Targets.build(
+        as_sets(Y), reduction="pick_one", loss="log_loss", sample_weight=None, class_weight=None,
+        dtype="float32",
+    )  # fmt: skip
+    rows = TreeRows.build(
+        as_rows(X), targets, smoothness=0.5, intercept_square=1.0, epochs=range(2, 7), seed=3
+    )
+    assert rows.picks.shape == (5, len(Y))
+    empty = Y.sum(axis=1) == 0
+    assert (rows.picks[:, empty] == -1).all()
+    shown = rows.picks[:, ~empty]
+    assert Y[np.flatnonzero(~empty)[None, :], shown].all()
+    start, _ = targets.shown(seed=3, epoch=4)
+    assert_array_equal(rows.picks[2, ~empty], targets.label_sets.indices[start[~empty]])
 
 
 def test_training_with_negatives():

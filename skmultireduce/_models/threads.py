@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from threading import Condition
+from threading import Condition, Lock
 from types import TracebackType
 
 from joblib import cpu_count
@@ -16,14 +16,43 @@ from threadpoolctl import ThreadpoolController
 __all__ = ["Threads", "one_blas_thread", "usable_cores", "usable_threads"]
 
 
+class _OneBlasThread:
+    """Context in which BLAS has one thread, for any number of threads in it at once.
+
+    The limit is of the whole process: the first to come sets it and the last to go lifts it.
+    If each lifted its own, one would lift that of another, or leave it for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._limit: AbstractContextManager | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = _threadpools().limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.__exit__(*error)
+
+
 @cache
 def _threadpools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+_one_blas_thread = _OneBlasThread()
+
+
 def one_blas_thread() -> AbstractContextManager:
     """Context in which BLAS has one thread: products are small, threads are our own."""
-    return _threadpools().limit(limits=1, user_api="blas")
+    return _one_blas_thread
 
 
 def usable_cores() -> int:

@@ -79,7 +79,10 @@ def answers(model):
             answer = getattr(model, method)(X, **options)
             found.append(answer.toarray() if sp.issparse(answer) else answer)
     if hasattr(model, "partial_fit") and "Dask" not in name:
-        found.append(copy.deepcopy(model).partial_fit(X, Y).predict_proba(X))
+        again = copy.deepcopy(model)
+        if hasattr(again, "densify"):
+            again.densify()
+        found.append(again.partial_fit(X, Y).predict_proba(X))
     return found
 
 

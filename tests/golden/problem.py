@@ -7,7 +7,9 @@ from sklearn.linear_model import LogisticRegression
 
 from skmultireduce import (
     FixedThresholdMultiLabel,
+    LabelTreeClassifier,
     MultiClassReduction,
+    MultiLabelMLPClassifier,
     MultiLabelSGDClassifier,
     ThresholdedMultiLabel,
 )
@@ -74,8 +76,22 @@ def pickled():
         "fixed": FixedThresholdMultiLabel(sgd, threshold=0.4),
         "reduction": MultiClassReduction(sgd.__class__(random_state=0, max_iter=5)),
         "logistic": MultiClassReduction(LogisticRegression(), size_model="joint"),
+        "neural": MultiLabelMLPClassifier(embedding_dim=4, random_state=0, max_iter=5),
+        "averaged": MultiLabelSGDClassifier(random_state=0, max_iter=5, average=True),
+        "tree": LabelTreeClassifier(random_state=0, max_iter=5),
+        "per label": ThresholdedMultiLabel(sgd, strategy="per_label", cv=2, random_state=0),
+        "sparse scores": ThresholdedMultiLabel(
+            sgd, response_method="predict_scores", n_candidates=3, cv=2, random_state=0
+        ),
     }
-    return {name: model.fit(X, y) for name, model in models.items()}
+    fitted = {name: model.fit(X, y) for name, model in models.items()}
+    fitted["pruned"] = MultiLabelSGDClassifier(random_state=0, max_iter=5).fit(X, y).sparsify()
+    # In the midst of a stream, on scaled dense rows.
+    stream = MultiLabelSGDClassifier(random_state=0, max_iter=5)
+    for rows in (slice(0, 40), slice(40, None)):
+        stream.partial_fit(5.0 + 3.0 * X[rows], y[rows])
+    fitted["stream"] = stream
+    return fitted
 
 
 def objective(model, X, y):

@@ -1,0 +1,416 @@
+"""Change the package in one place at a time, and see whether a test notices.
+
+Usage: python tools/mutate.py --state FILE [--kernels] [--count N] [--seed N] [--minutes N]
+       python tools/mutate.py --state FILE --survivors
+
+A mutation is another comparison, constant, operator or condition, a statement or an early return
+that is left out. It is made in a copy of the tree, and the tests of its module run until one
+fails. What is done is kept in the state file: a call with the same file goes on. Of what no test
+notices, some changes nothing that can be seen; the rest is untested. Needs the test requirements
+and fork; slow, and not part of CI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "skmultireduce"
+
+# Tests of modules, by the begin of their names; the longest counts. The quick ones come first.
+TESTS = {
+    "_callbacks": "callbacks",
+    "_cutoff": "cutoff threshold model_search metrics_curve theory",
+    "_cutoff/estimator": "threshold predictions cutoff",
+    "_cutoff/folds": "endings threshold model_search inner_fits",
+    "_cutoff/model_search": "model_search",
+    "_cutoff/report": "metrics_of_many_labels",
+    "_data": "validation label_sets label_forms linear hostile",
+    "_data/distinct": "distinct stream linear",
+    "_data/endings": "endings",
+    "_data/feature_scaling": "feature_scaling offsets",
+    "_data/hashing": "distinct stream",
+    "_data/inner_fits": "inner_fits threshold reduction",
+    "_data/label_forms": "label_forms label_sets",
+    "_data/label_names": "label_names label_lists",
+    "_data/label_sets": "label_sets label_forms linear",
+    "_data/notices": "notices",
+    "_data/score_matrix": "predictions cutoff",
+    "_data/stratify": "model_selection",
+    "_datasets": "datasets block_readers fasttext extreme",
+    "_inspection": "inspection",
+    "_models": "linear_kernel models linear neural",
+    "_models/dense": "dense_kernel linear offsets",
+    "_models/label": "tree",
+    "_models/network": "mlp_kernel neural models",
+    "_models/pruning": "models linear persistence",
+    "_models/threads": "threads free_threading",
+    "_models/word_vectors": "embeddings neural",
+    "_reductions": "sampling candidates reduction linear theory",
+    "_reductions/candidates": "candidates neural mlp_kernel",
+    "_reductions/fmeasure": "fmeasure reduction",
+    "_reductions/table": "table linear reduction",
+    "_state": "persistence golden form_1",
+    "_text": "text text_kernel",
+    "_text/fasttext": "fasttext_model",
+    "_training": "linear stream early_stopping schedule neural models predictions",
+    "_training/arrivals": "stream defaults linear",
+    "_training/form_1": "form_1 golden",
+    "_training/label_trees": "tree",
+    "_training/schedule": "schedule linear",
+    "_training/stream": "stream block_readers",
+    "checkpoint": "checkpoint",
+    "datasets": "datasets",
+    "diagnosis": "diagnosis",
+    "inspection": "inspection",
+    "label_lists": "label_lists",
+    "linear": "linear models persistence",
+    "metrics": "metrics_curve ranking_metrics metrics_of_many_labels",
+    "model_selection": "model_selection",
+    "neural": "neural embeddings",
+    "plotting": "plotting",
+    "reduction": "reduction fmeasure",
+    "text": "text",
+    "threshold": "threshold model_search predictions",
+    "tree": "tree",
+}
+# Cluster and export need services or packages that make them too slow for this.
+LEFT_OUT = ("_cluster", "dask", "onnx", "__main__", "__init__", "_version", "_sklearn", "_kernels")
+KERNEL_TESTS = {
+    "cutoff": "cutoff",
+    "dense": "dense_kernel",
+    "linear": "linear_kernel candidates",
+    "mlp": "mlp_kernel",
+    "stratify": "model_selection",
+    "text": "text_kernel text",
+    "tree": "tree",
+}
+# Of what is included in several modules, the one that is compiled.
+USERS = {
+    "candidates": "mlp", "embeddings": "mlp", "hidden": "mlp", "output_layer": "mlp",
+    "products": "mlp", "shares": "mlp", "losses": "linear", "panels": "linear", "rows": "linear",
+    "tree_clusters": "tree", "tree_search": "tree", "tree_training": "tree",
+}  # fmt: skip
+
+SWAPS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn,
+    ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And, ast.Add: ast.Sub, ast.Sub: ast.Add,
+    ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Pow: ast.Mult,
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------------------ Python
+def places(tree: ast.Module) -> list[tuple[ast.AST, str]]:
+    """Nodes of functions that can be mutated, and how."""
+    found = []
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in own_nodes(function):
+            if isinstance(node, ast.Compare | ast.BoolOp | ast.BinOp):
+                operator = node.ops[0] if isinstance(node, ast.Compare) else node.op
+                if type(operator) in SWAPS:
+                    found.append((node, "operator"))
+            elif isinstance(node, ast.Constant):
+                if isinstance(node.value, bool | int | float):
+                    found.append((node, "constant"))
+            elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
+                found.append((node, "sign"))
+            elif isinstance(node, ast.If | ast.IfExp | ast.While):
+                found.append((node, "condition"))
+                if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Return):
+                    found.append((node, "early return"))
+            elif isinstance(node, ast.Expr | ast.AugAssign) and not isinstance(
+                getattr(node, "value", None), ast.Constant
+            ):
+                found.append((node, "statement"))
+    return found
+
+
+def own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Nodes of the body but those of functions inside, annotations, and what is raised."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Raise | ast.JoinedStr):
+            continue
+        yield node
+        waiting += [
+            child
+            for name, value in ast.iter_fields(node)
+            if name != "annotation"
+            for child in (value if isinstance(value, list) else [value])
+            if isinstance(child, ast.AST)
+        ]
+
+
+def mutate(node: ast.AST, how: str) -> str:
+    """Change a node in place; say what was done."""
+    before = ast.unparse(node).splitlines()[0]
+    if how == "operator":
+        if isinstance(node, ast.Compare):
+            node.ops[0] = SWAPS[type(node.ops[0])]()
+        else:
+            node.op = SWAPS[type(node.op)]()
+    elif how == "constant":
+        node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+    elif how == "sign":
+        node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not()
+        if isinstance(node.op, ast.Not):
+            node.operand = ast.UnaryOp(ast.Not(), node.operand)
+    elif how == "condition":
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+    elif how == "early return":
+        node.body = [ast.Pass()]
+    else:
+        vars(node).update(value=ast.Constant(None))
+        if isinstance(node, ast.AugAssign):
+            node.op, node.value = ast.Add(), ast.Constant(0)
+    return f"{how}: {before} -> {ast.unparse(node).splitlines()[0]}"
+
+
+def python_mutation(path: Path, draw: random.Random) -> tuple[str, int, str] | None:
+    """Source with a mutation, its line, and what it is."""
+    tree = ast.parse(path.read_text())
+    found = places(tree)
+    if not found:
+        return None
+    node, how = draw.choice(found)
+    line = node.lineno
+    said = mutate(node, how)
+    return ast.unparse(ast.fix_missing_locations(tree)), line, said
+
+
+# ----------------------------------------------------------------------------- kernels
+EDITS = [
+    (r" < ", " <= "), (r" <= ", " < "), (r" > ", " >= "), (r" >= ", " > "), (r" == ", " != "),
+    (r" != ", " == "), (r" \+ ", " - "), (r" - ", " + "), (r" \* ", " + "), (r" \+= ", " -= "),
+    (r" -= ", " += "), (r" and ", " or "), (r" or ", " and "), (r"\bnot ", ""),
+    (r"\b0\b(?!\.)", "1"), (r"\b1\b(?!\.)", "2"), (r"\bTrue\b", "False"),
+]  # fmt: skip
+
+
+def kernel_mutation(path: Path, draw: random.Random) -> tuple[str, int, str] | None:
+    """The same of a file that Cython compiles: an edit of one line in a function's body."""
+    lines = path.read_text().splitlines()
+    choices = []
+    quoted = signature = False
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if text.count('"""') % 2:
+            quoted = not quoted
+            continue
+        if re.match(r"\s*(cdef|cpdef|def) .*\(", line):
+            signature = not text.endswith(":")
+            continue
+        if signature:
+            signature = not text.endswith(":")
+            continue
+        skipped = quoted or text.startswith(("#", '"', "cdef", "ctypedef", "raise", 'f"', "from"))
+        if skipped or not line.startswith("    ") or " extern " in line:
+            continue
+        for pattern, new in EDITS:
+            for match in re.finditer(pattern, line):
+                if "#" not in line[: match.start()]:
+                    choices.append((number, match.span(), new))
+    if not choices:
+        return None
+    number, (start, stop), new = draw.choice(choices)
+    before = lines[number]
+    lines[number] = before[:start] + new + before[stop:]
+    return "\n".join(lines) + "\n", number + 1, f"{before.strip()} -> {lines[number].strip()}"
+
+
+def compile_kernel(copy_root: Path, module: str) -> bool:
+    """Compile one module of the copy; False if that fails."""
+    code = (
+        "from setuptools import Extension, setup\nfrom Cython.Build import cythonize\n"
+        f"setup(ext_modules=cythonize([Extension('skmultireduce._kernels.{module}', "
+        f"['skmultireduce/_kernels/{module}.pyx'], include_dirs=['skmultireduce/_kernels'])], "
+        "compiler_directives={'language_level': '3', 'wraparound': False, 'cdivision': True}, "
+        "force=True, quiet=True))"
+    )
+    flags = "-O1 -g0 -fopenmp-simd -fno-math-errno -fno-trapping-math -DSKM_NO_DISPATCH"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-q", "build_ext", "--inplace", "--force"],
+        cwd=copy_root,
+        env={**os.environ, "CFLAGS": flags},
+        capture_output=True,
+    )
+    return done.returncode == 0
+
+
+# --------------------------------------------------------------------------------- runs
+def preload() -> None:
+    """Import what every run needs, once; runs are forks."""
+    import hypothesis  # noqa: F401
+    import numpy as np  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.sparse  # noqa: F401
+    import sklearn.ensemble
+    import sklearn.linear_model
+    import sklearn.model_selection
+    import sklearn.multiclass
+    import sklearn.pipeline  # noqa: F401
+
+
+def run_tests(copy_root: Path, files: list[str], seconds: float) -> tuple[str, float]:
+    """Whether tests notice: "failed", "passed", or "time" if it took too long."""
+    begin = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        os.chdir(copy_root)
+        null = os.open(str(copy_root / "output"), os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        sys.path[:0] = [str(copy_root), str(copy_root / "tests")]
+        os.environ["PYTHONPATH"] = str(copy_root)
+        import pytest
+
+        code = 99
+        try:
+            options = "-x -q -p no:cacheprovider -p no:xdist"
+            options += " -W ignore::pytest.PytestAssertRewriteWarning"
+            code = pytest.main([*options.split(), *files])
+        except BaseException as error:
+            print(repr(error))
+        finally:
+            sys.stdout.flush()
+            os._exit(int(code))
+    while time.monotonic() - begin < seconds:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            passed = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+            return ("passed" if passed else "failed"), time.monotonic() - begin
+        time.sleep(0.02)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "time", time.monotonic() - begin
+
+
+def tests_of(path: Path) -> list[str]:
+    """Test files of a module."""
+    if "_kernels" in path.parts:
+        names = KERNEL_TESTS[USERS.get(path.stem, path.stem)]
+    else:
+        module = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        names = TESTS[max((n for n in TESTS if module.startswith(n)), key=len)]
+    return [f"tests/test_{name}.py" for name in names.split()]
+
+
+def targets(kernels: bool) -> list[Path]:
+    """Files to mutate."""
+    if kernels:
+        found = sorted((PACKAGE / "_kernels").glob("*.p[xy][xd]"))
+        return [path for path in found if USERS.get(path.stem, path.stem) in KERNEL_TESTS]
+    return [
+        path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.relative_to(PACKAGE).as_posix().startswith(LEFT_OUT)
+        and path.name != "__init__.py"
+    ]
+
+
+def main() -> int:
+    """Mutate, or show what was not noticed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--state", type=Path, required=True, help="file with what is done")
+    parser.add_argument("--kernels", action="store_true", help="Cython instead of Python")
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--again", action="store_true", help="run what was not noticed again")
+    parser.add_argument("--survivors", action="store_true", help="show what was not noticed")
+    parser.add_argument("--only", default="", help="files whose path contains this")
+    args = parser.parse_args()
+    done = json.loads(args.state.read_text()) if args.state.exists() else []
+    if args.survivors:
+        for one in done:
+            if one["outcome"] == "passed":
+                print(f"{one['number']:4} {one['file']}:{one['line']}: {one['what']}")
+        print(Counter(one["outcome"] for one in done))
+        return 0
+    end = time.monotonic() + 60 * args.minutes
+    preload()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("skmultireduce", "tests", "docs"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.c"))
+        for name in ("conftest.py", "pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, root)
+        files = [path for path in targets(args.kernels) if args.only in str(path)]
+        weights = [len(places(ast.parse(f.read_text()))) if not args.kernels else
+                   len(f.read_text()) for f in files]  # fmt: skip
+        usual: dict[str, float] = {}
+        known = {one["number"]: one for one in done}
+        for number in range(args.count):
+            before = known.get(number)
+            if before and not (args.again and before["outcome"] == "passed"):
+                continue
+            draw = random.Random(f"{args.seed} {number} {args.kernels}")
+            path = draw.choices(files, weights)[0]
+            made = (kernel_mutation if args.kernels else python_mutation)(path, draw)
+            if made is None:
+                continue
+            if time.monotonic() > end:
+                break
+            tests = tests_of(path)
+            key = " ".join(tests)
+            if key not in usual:
+                outcome, usual[key] = run_tests(root, tests, 300)
+                if outcome != "passed":
+                    print(f"the tests of {path.name} fail without a mutation: {key}")
+                    print((root / "output").read_text()[-2000:], flush=True)
+                    usual[key] = -1
+            if usual[key] < 0:
+                continue
+            source, line, what = made
+            copied = root / path.relative_to(ROOT)
+            whole = copied.read_bytes()
+            module = USERS.get(path.stem, path.stem)
+            binaries = list((root / "skmultireduce/_kernels").glob(f"{module}.*.so"))
+            kept = {binary: binary.read_bytes() for binary in binaries} if args.kernels else {}
+            copied.write_text(source)
+            if args.kernels and not compile_kernel(root, module):
+                outcome, seconds = "not compiled", 0.0
+            else:
+                outcome, seconds = run_tests(root, tests, 30 + 3 * usual[key])
+            copied.write_bytes(whole)
+            for binary, content in kept.items():
+                binary.unlink()
+                binary.write_bytes(content)
+            known[number] = {
+                "number": number,
+                "file": path.relative_to(ROOT).as_posix(),
+                "line": line,
+                "what": what,
+                "outcome": outcome,
+                "seconds": round(seconds, 1),
+            }
+            args.state.write_text(json.dumps(sorted(known.values(), key=lambda o: o["number"])))
+            print(
+                f"{number:4} {outcome:8} {seconds:5.1f} s  {path.name}:{line}: {what}", flush=True
+            )
+    print(Counter(one["outcome"] for one in known.values()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
