@@ -97,6 +97,9 @@ setup(
         extensions,
         compiler_directives={
             "language_level": "3",
+            # Plain built-in functions: a class for functions that can be introspected, in each
+            # module, took a seventh of the modules' size and a tenth of the compile time.
+            "binding": False,
             "wraparound": False,
             "cdivision": True,
             "embedsignature": True,

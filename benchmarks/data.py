@@ -150,7 +150,7 @@ def _tf_idf(counts_train, counts_test):
     )
 
 
-def _read_fasttext(path: Path):
+def read_fasttext(path: Path):
     texts, labels = [], []
     with path.open(encoding="utf8") as lines:
         for line in lines:
@@ -160,7 +160,7 @@ def _read_fasttext(path: Path):
     return texts, labels
 
 
-def _shared(*files: str) -> list[Path]:
+def shared_files(*files: str) -> list[Path]:
     paths = [SHARED / file for file in files]
     for path in paths:
         if not path.exists():
@@ -173,7 +173,7 @@ def _read(name: str):
     if name == "cooking":
         from sklearn.preprocessing import MultiLabelBinarizer
 
-        train, test = map(_read_fasttext, _shared("cooking.train.txt", "cooking.test.txt"))
+        train, test = map(read_fasttext, shared_files("cooking.train.txt", "cooking.test.txt"))
         binarizer = MultiLabelBinarizer(sparse_output=True).fit(train[1])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="unknown class")
@@ -197,7 +197,7 @@ def _read(name: str):
         counts = counts[:-n_test], counts[-n_test:]
         targets = Y[:-n_test], Y[-n_test:]
     else:
-        parts = _shared(*(f"{name}.{part}.npz" for part in ("Xtr", "Xte", "Ytr", "Yte")))
+        parts = shared_files(*(f"{name}.{part}.npz" for part in ("Xtr", "Xte", "Ytr", "Yte")))
         *X, Y_train, Y_test = map(sp.load_npz, parts)
         targets = Y_train, Y_test
         if name == "yeast":

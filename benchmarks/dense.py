@@ -22,7 +22,7 @@ import data
 import measure
 import numpy as np
 import scipy.sparse as sp
-from kernels import print_row, public, timed_kernels
+from kernels import print_row, public, table, timed_kernels
 from scipy.linalg.blas import sgemm
 from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -112,6 +112,63 @@ def rates(shapes: Any, rows: int, repeats: int) -> list[dict]:
             }
             found.append(row)
             print_row(row, first=len(found) == 1)
+    return found
+
+
+# -------------------------------------------------------------------- another checkout
+def worker() -> None:
+    """Times of fits that are asked for by lines of JSON, with the package on the path."""
+    held: dict[tuple, tuple] = {}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        key = asked["n"], asked["d"], asked["K"]
+        if key not in held:
+            held.clear()
+            held[key] = embeddings(*key)
+        X, Y = held[key]
+        if asked["K"] == 1:
+            Y = sp.csr_matrix(np.random.default_rng(0).integers(0, 2, Y.shape))
+        model = public("MultiLabelSGDClassifier")(
+            reduction=asked["reduction"], max_iter=2, random_state=0
+        )
+        begin = time.process_time()
+        epoch = _epoch_seconds(model, X, Y)
+        print(json.dumps({"epoch": epoch, "fit": time.process_time() - begin}), flush=True)
+
+
+def against(path: Path, rows: int, repeats: int) -> list[dict]:
+    """Epochs here and in another checkout, in turns: no shape should be slower."""
+    places = {"there": path, "here": Path(__file__).resolve().parents[1]}
+    workers = {
+        name: subprocess.Popen(
+            [sys.executable, __file__, "--worker"],
+            env={**measure.child_environment(1), "PYTHONPATH": str(place)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, place in places.items()
+    }
+    found = []
+    for features, labels in GRID:
+        n = int(min(rows, max(500, 4e9 / (4 * features * labels))))
+        for reduction in ("one_vs_rest", "pick_all_normalized")[: 1 if labels == 1 else 2]:
+            asked = {"n": n, "d": features, "K": labels, "reduction": reduction}
+            times: dict[str, list[dict]] = {name: [] for name in workers}
+            for _ in range(repeats):
+                for name, process in workers.items():
+                    process.stdin.write(json.dumps(asked) + "\n")
+                    process.stdin.flush()
+                    times[name].append(json.loads(process.stdout.readline()))
+            row: dict[str, Any] = dict(asked)
+            for part in ("epoch", "fit"):
+                for name in workers:
+                    row[f"{part} {name} (ms)"] = 1e3 * min(t[part] for t in times[name])
+                row[f"{part} ratio"] = row[f"{part} there (ms)"] / row[f"{part} here (ms)"]
+            found.append(row)
+            print_row(row, first=len(found) == 1)
+    for process in workers.values():
+        process.stdin.close()
     return found
 
 
@@ -322,12 +379,46 @@ def mapped(gib: float) -> dict:
 
 
 # ------------------------------------------------------------------------------ main
+TITLES = {
+    "rates": "Rate of an epoch, beside sgemm's on blocks of 64 rows",
+    "threads": "A second thread, 20,000 x 768 x 1,000",
+    "mapped": "Training on a file of float16 that is mapped into memory",
+    "peers": "Heads: processor time of one thread, and the best J on test rows",
+    "against": "Times of an epoch and of a fit (two epochs) of 0.1.0 over those here",
+}
+
+
+def report(files: list[Path]) -> str:
+    """Tables of the results of several runs."""
+    lines = ["# Dense rows", "", "Written by `benchmarks/dense.py --report`, from its own files."]
+    for file in files:
+        result = json.loads(file.read_text())
+        machine = result.pop("machine")
+        for part, rows in result.items():
+            where = f"{machine['cpu']}, {machine['simd']}, {machine['cores']} cores"
+            lines += [
+                "",
+                f"## {TITLES[part]}",
+                "",
+                f"{machine['date'][:10]}, {where}, load average ",
+            ]
+            lines[-1] += f"{machine['load_average']:.1f} at the end."
+            named = rows if isinstance(rows, dict) and part == "peers" else {"": rows}
+            for name, own in named.items():
+                lines += ["", *([f"{name}:", ""] if name else [])]
+                lines += table(own if isinstance(own, list) else [own])
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--save", type=Path, help="write the results to this file")
     parser.add_argument("--rows", type=int, default=20_000, help="rows of an epoch at most")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--grid", action="store_true", help="rates of many shapes")
+    parser.add_argument("--against", type=Path, help="another checkout, over the grid")
+    parser.add_argument("--report", type=Path, nargs="+", help="tables of saved results")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--sets", nargs="*", help="peers, on these sets (none named: all)")
     parser.add_argument("--vectors", nargs="+", default=[], help="as cooking=vectors.npz")
     parser.add_argument("--models", nargs="+", help="peers of these names alone")
@@ -340,8 +431,16 @@ def main() -> int:
     if args.mapped_fit:
         _mapped_fit(args.mapped_fit)
         return 0
-    result: dict[str, Any] = {"machine": measure.machine()}
-    if args.threads:
+    if args.worker:
+        worker()
+        return 0
+    if args.report:
+        args.save.write_text(report(args.report))
+        return 0
+    result: dict[str, Any] = {}
+    if args.against:
+        result["against"] = against(args.against, args.rows, args.repeats)
+    elif args.threads:
         result["threads"] = threads(args.repeats)
     elif args.mapped:
         result["mapped"] = mapped(args.mapped)
@@ -354,6 +453,7 @@ def main() -> int:
     else:
         result["rates"] = rates(GRID if args.grid else SHAPES, args.rows, args.repeats)
     if args.save:
+        result["machine"] = measure.machine()
         args.save.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

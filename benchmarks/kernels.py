@@ -1,4 +1,4 @@
-"""Times of the compiled kernels: regressions, memory traffic, threads, portable against native.
+"""Times of the compiled kernels: regressions, memory traffic, threads, portable builds.
 
 Kernels are timed where the estimators call them, by a wrapper around the compiled
 functions, so that nothing here knows their signatures. The time is the calling thread's
@@ -35,6 +35,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Seconds of each call, by "module.function".
 Times = dict[str, list[float]]
 
+# Types of compiled functions, without and with Cython's binding.
+COMPILED = ("builtin_function_or_method", "cython_function_or_method")
+
 
 # ---------------------------------------------------------------------- timing
 def _timed(function: Callable, times: list[float]) -> Callable:
@@ -58,7 +61,7 @@ def timed_kernels() -> Iterator[Times]:
     for info in pkgutil.iter_modules(_kernels.__path__):
         module = importlib.import_module(f"{_kernels.__name__}.{info.name}")
         for name, value in list(vars(module).items()):
-            if "cython_function" not in type(value).__name__:
+            if type(value).__name__ not in COMPILED or value.__module__ != module.__name__:
                 continue
             originals.append((module, name, value))
             setattr(module, name, _timed(value, times[f"{info.name}.{name}"]))
@@ -437,19 +440,83 @@ def dispatch(repeats: int) -> list[dict]:
     return rows
 
 
+# ---------------------------------------------------------------------- search
+SEARCH_SHAPE = 20_000, 1_000
+SEARCH_LIMIT = 14.0
+
+
+class _Given:
+    """An estimator whose rows are its scores."""
+
+    def __init__(self, n_labels: int):
+        self.classes_ = np.arange(n_labels)
+
+    def fit(self, X: np.ndarray, y: Any) -> _Given:
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return X
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.dummy import DummyClassifier
+
+        return DummyClassifier().__sklearn_tags__()
+
+
+def search(repeats: int) -> list[dict]:
+    """Search of one cutoff of given scores, beside one read and one argsort of them."""
+    n, n_labels = SEARCH_SHAPE
+    rng = np.random.default_rng(0)
+    Y = random_labels(n, n_labels)
+    scores = rng.standard_normal(SEARCH_SHAPE, dtype=np.float32) - 4
+    scores[Y.nonzero()] += 4
+    scores = 1 / (1 + np.exp(-scores))
+    tuned = public("ThresholdedMultiLabel")(_Given(n_labels), cv="prefit")
+    jobs: dict[str, Callable[[], Any]] = {
+        "read": scores.max,
+        "search": lambda: tuned.fit(scores, Y),
+        "argsort": lambda: np.argsort(scores, axis=None),
+    }
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    jobs["search"]()
+    for i in range(repeats):
+        for name, job in jobs.items():
+            for _ in range(1 if name == "argsort" else 5):
+                if name == "argsort" and i >= 2:
+                    continue
+                begin = time.thread_time()
+                job()
+                times[name].append(time.thread_time() - begin)
+    middle = {name: float(np.median(found)) for name, found in times.items()}
+    row = {
+        "scores": f"{n:,} x {n_labels:,} float32",
+        "one read (ms)": 1e3 * middle["read"],
+        "search (ms)": 1e3 * middle["search"],
+        "argsort (ms)": 1e3 * middle["argsort"],
+        "search / read": middle["search"] / middle["read"],
+        "argsort / search": middle["argsort"] / middle["search"],
+    }
+    row["holds"] = row["search / read"] <= SEARCH_LIMIT
+    print_row(row, first=True)
+    return [row]
+
+
 # ------------------------------------------------------------------------ main
-def print_row(row: dict, *, first: bool) -> None:
-    """A row of a markdown table, after its head if it is the first."""
+def table(rows: list[dict]) -> list[str]:
+    """Lines of a markdown table; all rows have the keys of the first."""
 
     def cell(value: Any) -> str:
         if isinstance(value, bool | np.bool_):
             return "yes" if value else "**no**"
         return f"{value:.3g}" if isinstance(value, float) else str(value)
 
-    if first:
-        print("| " + " | ".join(row) + " |")
-        print("|" + " --- |" * len(row))
-    print("| " + " | ".join(map(cell, row.values())) + " |", flush=True)
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])]
+    return lines + ["| " + " | ".join(map(cell, row.values())) + " |" for row in rows]
+
+
+def print_row(row: dict, *, first: bool) -> None:
+    """A row of a markdown table, after its head if it is the first."""
+    print("\n".join(table([row])[0 if first else 2 :]), flush=True)
 
 
 def parse() -> argparse.Namespace:
@@ -462,6 +529,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--absolute", type=float, default=2.0, help="ms (default 2)")
     parser.add_argument("--bandwidth", action="store_true", help="memory traffic of epochs")
     parser.add_argument("--threads", action="store_true", help="gain of a second thread")
+    parser.add_argument("--search", action="store_true", help="search of a cutoff, in reads")
     parser.add_argument("--dispatch", action="store_true", help="portable against native builds")
     parser.add_argument("--epochs", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -481,6 +549,8 @@ def main() -> int:
         result["bandwidth"] = bandwidth(args.repeats)
     elif args.threads:
         result["threads"] = threads(args.repeats)
+    elif args.search:
+        result["search"] = search(args.repeats)
     elif args.dispatch:
         result["dispatch"] = dispatch(args.repeats)
     else:

@@ -1,14 +1,18 @@
 """Peak memory of fit and of predict, each in a process of its own, against their bounds.
 
 ``base`` is the process after its imports and a small fit; everything is counted above it.
+Predictions are made by a process that has loaded a fitted model, and X.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import subprocess
 import sys
+import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -73,33 +77,60 @@ def _tuned():
     return tuned.fit(X, random_labels(2_000, PREDICT_LABELS))
 
 
-def predict(name: str, build: Callable) -> dict:
-    """Sparse predictions of many rows: within scikit-learn's working_memory."""
-    model = build()
+MODELS: dict[str, Callable] = {
+    "pick_one": lambda: _model("pick_one"),
+    "one_vs_rest": lambda: _model("one_vs_rest"),
+    "tuned cutoff": _tuned,
+}
+# What is asked of a model.
+ANSWERS: dict[str, Callable] = {
+    "predict": lambda model, X: model.predict(X),
+    "predict_scores(top_k=5)": lambda model, X: model.predict_scores(X, top_k=5),
+}
+
+
+def _file(name: str, folder: Path) -> Path:
+    return folder / f"{name}.pickle".replace(" ", "_")
+
+
+def store(name: str, folder: Path) -> dict:
+    """Fit a model and write it to a file."""
+    _file(name, folder).write_bytes(pickle.dumps(MODELS[name]()))
+    return {}
+
+
+def predict(name: str, answer: str, folder: Path) -> dict:
+    """Sparse answers for many rows: within scikit-learn's working_memory."""
+    model = pickle.loads(_file(name, folder).read_bytes())
     X = random_rows(PREDICT_ROWS, PREDICT_FEATURES, 20, seed=2)
+    ANSWERS[answer](model, X[:100])
     before = measure.reset_peak_memory()
-    y = model.predict(X)
+    begin = time.process_time()
+    y = ANSWERS[answer](model, X)
+    seconds = time.process_time() - begin
     peak = measure.peak_memory() - before
     dense = np.dtype(np.float32).itemsize * PREDICT_ROWS * PREDICT_LABELS
     limit = get_config()["working_memory"] * 2**20
     return {
-        "what": f"predict, {PREDICT_ROWS:,} x {PREDICT_LABELS:,}, {name}",
+        "what": f"{answer}, {PREDICT_ROWS:,} x {PREDICT_LABELS:,}, {name}",
+        "time (s)": seconds,
         "X (MB)": size(X) / MB,
-        "sparse y (MB)": size(y) / MB,
+        "result (MB)": size(y) / MB,
         "dense scores would be (MB)": dense / MB,
         "peak above before (MB)": peak / MB,
-        "bound": f"y + {limit / MB:.0f} (working_memory)",
+        "bound": f"result + {limit / MB:.0f} (working_memory)",
         "holds": peak <= size(y) + limit,
     }
 
 
-def jobs(cache: Path) -> dict[str, Callable[[], dict]]:
+def jobs(cache: Path, folder: Path) -> dict[str, Callable[[], dict]]:
     found: dict[str, Callable[[], dict]] = {
         f"fit {reduction}": lambda r=reduction: fit(r, cache) for reduction in REDUCTIONS
     }
-    for reduction in ("pick_one", "one_vs_rest"):
-        found[f"predict {reduction}"] = lambda r=reduction: predict(r, lambda: _model(r))
-    found["predict tuned"] = lambda: predict("tuned cutoff", _tuned)
+    for name in MODELS:
+        found[f"store {name}"] = lambda n=name: store(n, folder)
+        for answer in ANSWERS:
+            found[f"{answer}, {name}"] = lambda n=name, a=answer: predict(n, a, folder)
     return found
 
 
@@ -107,12 +138,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=data.CACHE, help="folder of prepared sets")
     parser.add_argument("--save", type=Path, help="write the figures to this file")
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of names of jobs")
     parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     if args.job:
         try:
-            print(json.dumps(jobs(args.cache)[args.job](), default=bool))
+            print(json.dumps(jobs(args.cache, args.folder)[args.job](), default=bool))
         except MissingPartError as error:
             print(json.dumps({"missing": str(error)}))
         return 0
@@ -122,23 +155,26 @@ def main() -> int:
     except data.MissingDataError as error:
         left_out = str(error)
     rows: list[dict] = []
-    for name in jobs(args.cache):
-        row = {"missing": left_out}
-        if not (left_out and name.startswith("fit")):
-            command = [sys.executable, __file__, "--job", name, "--cache", str(args.cache)]
-            found = subprocess.run(
-                command,
-                env=measure.child_environment(1),
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            row = json.loads(found.stdout)
-        if "missing" in row:
-            print(f"{name}: left out, {row['missing']}", file=sys.stderr)
-            continue
-        print_row(row, first=not rows or rows[-1].keys() != row.keys())
-        rows.append(row)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in jobs(args.cache, Path(folder)):
+            if not any(part in name for part in args.only):
+                continue
+            row = {"missing": left_out}
+            if not (left_out and name.startswith("fit")):
+                command = [sys.executable, __file__, "--job", name, "--folder", folder]
+                found = subprocess.run(
+                    [*command, "--cache", str(args.cache)],
+                    env=measure.child_environment(1),
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                )
+                row = json.loads(found.stdout)
+            if "missing" in row:
+                print(f"{name}: left out, {row['missing']}", file=sys.stderr)
+            elif row:
+                print_row(row, first=not rows or rows[-1].keys() != row.keys())
+                rows.append(row)
     if args.save:
         result = {"machine": measure.machine(), "memory": rows}
         args.save.write_text(json.dumps(result, indent=1) + "\n")

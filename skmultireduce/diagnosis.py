@@ -28,6 +28,9 @@ __all__ = ["Diagnosis", "diagnose"]
 # A guaranteed loss of at most this is called safe.
 _SAFE = 0.05
 
+# Dense features from which on X looks like embeddings.
+_MANY_FEATURES = 64
+
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
@@ -84,7 +87,8 @@ class Diagnosis:
         Share of rows with more labels than that, which cannot be recovered.
     recommendations : dict
         For ``"recall_at_k"``, ``"precision_at_k"``, ``"jaccard_micro"`` and
-        ``"f1_samples"`` a sentence; where rows have no label, one for ``"unlabeled"`` too.
+        ``"f1_samples"`` a sentence; where rows have no label, one for ``"unlabeled"`` too, and
+        where X is an array of 64 or more dense features, one for ``"dense"``.
     """
 
     n_rows: int
@@ -232,7 +236,21 @@ def diagnose(estimator: Any, X: Any, y: Any, *, cv: Any = 3) -> Diagnosis:
         check_consistent_length(X, np.empty((sets.n_rows, 0)))
         found |= _from_scores(estimator, X, sets, target, cv)
     learns_empty = getattr(estimator, "unlabeled", "drop") == "none"
-    return Diagnosis(**found, recommendations=_recommend(found, learns_empty))
+    recommendations = _recommend(found, learns_empty)
+    if estimator is not None and _is_dense(X):
+        recommendations["dense"] = (
+            "The guarantees are about cutting scores, not about learning them. From dense rows "
+            "such as embeddings one-vs-rest has learnt better label sets than the softmax "
+            "reductions where it was measured (guide: Heads on embeddings); compare both here."
+        )
+    return Diagnosis(**found, recommendations=recommendations)
+
+
+def _is_dense(X: Any) -> bool:
+    """Whether X is an array of many dense features."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind != "f":
+        return False
+    return X.shape[1] >= _MANY_FEATURES
 
 
 class _Spread:

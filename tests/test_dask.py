@@ -582,6 +582,51 @@ def test_cutoffs_of_every_kind(client, scored, params):
         np.testing.assert_array_equal(model.cv_results_[name], values)
 
 
+CANDIDATES = {"response_method": "predict_scores", "n_candidates": 3}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"strategy": "global"},
+        {"strategy": "per_label", "scoring": "f1_macro"},
+        {"strategy": "adjusted", "scoring": "jaccard_samples"},
+        {"strategy": "top_k", "min_precision": 0.2},
+        {"strategy": "relative", "max_labels": 2, "min_labels": 1},
+        {"scoring": "f1_macro", "store_cv_results": True},
+    ],
+    ids=str,
+)
+def test_cutoffs_on_candidates_are_those_of_one_machine(client, scored, params):
+    """Scores of some labels of each row: every strategy and average, limits, a constraint."""
+    expected = ThresholdedMultiLabel(scored, cv="prefit", **CANDIDATES, **params).fit(X, Y)
+    model = DaskThresholdedMultiLabel(scored, cv="prefit", **CANDIDATES, **params)
+    model.fit(*arrays(X, Y))
+    np.testing.assert_array_equal(model.best_threshold_, expected.best_threshold_)
+    assert model.best_score_ == pytest.approx(expected.best_score_, rel=1e-12)
+    for name, values in getattr(expected, "cv_results_", {}).items():
+        np.testing.assert_array_equal(model.cv_results_[name], values)
+    X_parts = blocks(X)
+    np.testing.assert_array_equal(model.predict(X_parts).compute(), expected.predict(X))
+    lazy = model.predict_scores(X_parts, top_k=2).compute()
+    wanted = expected.predict_scores(X, top_k=2)
+    assert sp.issparse(lazy)
+    np.testing.assert_array_equal(lazy.toarray(), wanted.toarray())
+    assert lazy.nnz == wanted.nnz
+
+
+def test_folds_on_candidates_are_those_of_all_scores(client):
+    """With as many candidates as labels nothing changes, on the cluster too."""
+    inner = DaskMultiLabelSGDClassifier(n_shards=1, reduction="one_vs_rest", **PARAMS)
+    found = [
+        DaskThresholdedMultiLabel(inner, cv=3, random_state=5, **options).fit(*arrays(X, Y))
+        for options in ({}, {**CANDIDATES, "n_candidates": 6})
+    ]
+    assert found[1].best_threshold_ == found[0].best_threshold_
+    assert found[1].best_score_ == pytest.approx(found[0].best_score_, rel=1e-12)
+    np.testing.assert_array_equal(found[1].fold_thresholds_, found[0].fold_thresholds_)
+
+
 class AsGiven(ClassifierMixin, BaseEstimator):
     """The scores are the rows, in their type."""
 

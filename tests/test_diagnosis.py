@@ -412,6 +412,26 @@ def test_takes_what_the_threshold_takes(estimator, sparse, cv):
     assert fitted.jaccard == prefit.best_score_
 
 
+@pytest.mark.parametrize(
+    ("make", "n_features", "expected"),
+    [
+        (np.asarray, 64, True),
+        (lambda X: X.astype(np.float16), 64, True),
+        (np.asarray, 63, False),
+        (sp.csr_array, 64, False),
+    ],
+)
+def test_dense_rows_get_a_sentence_of_their_own(make, n_features, expected):
+    """Embeddings, in any type of floats; neither few features nor sparse ones."""
+    X, y = make_multilabel_classification(n_samples=40, n_features=n_features, random_state=0)
+    model = MultiLabelSGDClassifier(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = diagnose(model.fit(make(X), y), make(X), y)
+    assert ("dense" in found.recommendations) == expected
+    assert "dense" not in diagnose(None, None, y).recommendations
+
+
 def test_numbers_of_folds_of_numpy_are_numbers():
     X, y = make_multilabel_classification(
         n_samples=60, n_classes=3, allow_unlabeled=False, random_state=0

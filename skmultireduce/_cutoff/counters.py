@@ -190,9 +190,10 @@ class Histogram(Accumulator):
             keys = np.sort(keys)
             above = np.arange(len(keys), -1, -1)
         new = np.append(np.ones(min(1, len(keys)), dtype=bool), keys[1:] != keys[:-1])
-        distinct = keys[new & (keys > lowest) & (keys < infinity)]
-        distinct = np.append(distinct, infinity)
-        return Candidates(distinct, above[np.searchsorted(keys, distinct)], total)
+        first = np.flatnonzero(new & (keys > lowest) & (keys < infinity))
+        distinct = np.append(keys[first], infinity)
+        first = np.append(first, np.searchsorted(keys, infinity))
+        return Candidates(distinct, above[first], total)
 
 
 @dataclass(frozen=True)

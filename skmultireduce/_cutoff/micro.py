@@ -67,8 +67,11 @@ def _bounds(histogram: Histogram, candidates: Candidates) -> tuple[np.ndarray, .
     at_least = suffix_sums(histogram.counts)
     above = (at_least - histogram.counts)[bucket]
     tp = np.append(candidates.tp, candidates.tp.dtype.type(0))
-    tp_above = tp[np.searchsorted(bucket, bucket, side="right")]
-    tp_within = tp[np.searchsorted(bucket, bucket, side="left")]
+    # Buckets ascend: candidates of the same one are neighbours.
+    new = np.append(True, bucket[1:] != bucket[:-1])
+    start, number = np.append(np.flatnonzero(new), len(bucket)), np.cumsum(new)
+    tp_above = tp[start[number]]
+    tp_within = tp[start[number - 1]]
     return bucket, above, np.maximum(above - tp_above, 0), at_least[bucket] - tp_within
 
 

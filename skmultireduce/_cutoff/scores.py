@@ -710,6 +710,9 @@ def rows_of(X: Any, block: slice, rows: np.ndarray | None = None) -> Any:
         return _safe_indexing(X, rows[block])
     if block.start == 0 and block.stop == _num_samples(X):
         return X
+    if type(X) is np.ndarray:
+        # Of many blocks, scikit-learn's questions after the kind of X take a tenth of a search.
+        return X[block]
     return _safe_indexing(X, block)
 
 

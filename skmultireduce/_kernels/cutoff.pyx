@@ -16,11 +16,10 @@ Measured on 2e7 float32 scores (a logistic of normal numbers), one core of an AM
 3.7 s. Plain loops as they are here; bisection without a branch on the data, because the
 outcome of each comparison is a coin toss.
 
-The whole search of 20,000 x 1,000 float32 scores that are there, on a busy machine, in five
-runs: 12 to 21 times one read of the array (a maximum), 1/41 to 1/28 of one argsort. Buckets
-are found apart from the counting, scores that are near no optimum are passed over 32 at a
-time, and both sides of one cut are looked at in 16 lanes: each of these loops vectorises on
-its own.
+The whole search of 20,000 x 1,000 float32 scores that are there takes @@ times one read of
+the array (a maximum), 1/@@ of one argsort (`benchmarks/kernels.py --search`). Buckets are found
+apart from the counting, and scores that are near no optimum are passed over 32 at a time: these
+loops vectorise, and so does the one over both sides of the cut.
 """
 
 from libc.math cimport INFINITY
@@ -40,10 +39,19 @@ from skmultireduce._kernels.buffers cimport (
     take,
 )
 
-# Scores that are looked at together for whether one of them is near an optimum.
+cdef extern from "simd_scores.h" nogil:
+    enum:
+        SKM_CHUNK
+    uint32_t skm_image_float(uint32_t bits)
+    uint64_t skm_image_double(uint64_t bits)
+    int64_t skm_next_within_float(
+        const uint32_t* bits, int64_t start, int64_t n, uint32_t low, uint32_t width)
+    int64_t skm_next_within_double(
+        const uint64_t* bits, int64_t start, int64_t n, uint64_t low, uint64_t width)
+    int64_t skm_cut_row_float(const float* scores, int64_t n, float value, float* sides)
+    int64_t skm_cut_row_double(const double* scores, int64_t n, double value, double* sides)
+
 cdef enum:
-    CHUNK = 32
-    LANES = 16
     BUCKETS = 128
 
 ctypedef fused bits_t:
@@ -79,10 +87,10 @@ cdef Scores take_scores(object bits, object weight) except *:
 
 
 cdef inline bits_t image(bits_t bits) noexcept nogil:
-    # a < b as floats iff image(a) < image(b). Negating the bits of negative numbers, where
-    # the usual image flips them, makes -0.0 and 0.0 one number.
-    cdef bits_t sign = <bits_t> 1 << (8 * sizeof(bits_t) - 1)
-    return <bits_t> 0 - bits if bits & sign else bits | sign
+    if bits_t is uint32_t:
+        return skm_image_float(bits)
+    else:
+        return skm_image_double(bits)
 
 
 cdef inline bits_t bits_of_infinity(bits_t like) noexcept nogil:
@@ -95,7 +103,8 @@ cdef inline bits_t bits_of_infinity(bits_t like) noexcept nogil:
 cdef inline int64_t find_buckets(
     const bits_t* bits, int64_t n, int shift, bits_t* buckets
 ) noexcept nogil:
-    # Apart from the counting, so that it vectorises; the number of NaNs.
+    # Apart from the counting, so that it vectorises; the number of NaNs. In vectors of 128
+    # bits alone: what is stored in longer ones is read back later.
     cdef:
         int64_t j
         int32_t nan = 0
@@ -105,6 +114,24 @@ cdef inline int64_t find_buckets(
         nan += <bits_t> (b << 1) > twice_infinity
         buckets[j] = image(b) >> shift
     return nan
+
+
+cdef inline int64_t next_within(
+    const bits_t* bits, int64_t start, int64_t n, bits_t low, bits_t width
+) noexcept nogil:
+    if bits_t is uint32_t:
+        return skm_next_within_float(bits, start, n, low, width)
+    else:
+        return skm_next_within_double(bits, start, n, low, width)
+
+
+cdef inline int64_t cut_row(
+    const float_t* scores, int64_t n, float_t value, float_t* sides
+) noexcept nogil:
+    if float_t is float:
+        return skm_cut_row_float(scores, n, value, sides)
+    else:
+        return skm_cut_row_double(scores, n, value, sides)
 
 
 cdef int64_t count_buckets(
@@ -162,18 +189,6 @@ cdef inline Py_ssize_t last_not_above(
     return first
 
 
-cdef inline bint any_within(
-    const bits_t* bits, int64_t n, bits_t low, bits_t width
-) noexcept nogil:
-    # Whether any image is in [low, low + width]; without a branch, so that it vectorises.
-    cdef:
-        int64_t j
-        uint32_t found = 0
-    for j in range(n):
-        found |= <bits_t> (image(bits[j]) - low) <= width
-    return found != 0
-
-
 cdef void count_bins(
     const bits_t* bits, const Scores* scores, int shift, const uint8_t* alive,
     const int32_t* first, const bits_t* candidates, int64_t n_candidates, count_t* counts,
@@ -193,11 +208,9 @@ cdef void count_bins(
         if scores.weight is not NULL:
             w = <count_t> scores.weight[i]
         row = bits + i * n_labels
-        stop = 0
-        while stop < n_labels:
-            start, stop = stop, min(stop + CHUNK, n_labels)
-            if not any_within(row + start, stop - start, low, width):
-                continue
+        start = next_within(row, 0, n_labels, low, width)
+        while start < n_labels:
+            stop = min(start + SKM_CHUNK, n_labels)
             for j in range(start, stop):
                 key = image(row[j])
                 bucket = key >> shift
@@ -205,6 +218,7 @@ cdef void count_bins(
                     k = first[bucket]
                     k += last_not_above(&candidates[k], first[bucket + 1] - k, key)
                     counts[k] += w
+            start = next_within(row, stop, n_labels, low, width)
 
 
 def add_bins(bits, weight, int shift, alive, first, candidates, counts):
@@ -392,55 +406,13 @@ def add_candidate_cut(scores, labels, value, lowest, below, highest, predicted):
                 <double*> highest_, sizes)
 
 
-cdef inline void look_at(
-    float_t s, float_t value, float_t* lowest, float_t* below, float_t* highest, int32_t* n
-) noexcept nogil:
-    # One comparison a choice: choices by two of them at once are not vectorised.
-    cdef:
-        float_t infinity = <float_t> INFINITY
-        float_t under = s if s < value else -infinity
-        float_t from_below = s if s > -infinity else infinity
-        float_t from_above = s if s < infinity else -infinity
-    n[0] += s >= value
-    below[0] = under if under > below[0] else below[0]
-    lowest[0] = from_below if from_below < lowest[0] else lowest[0]
-    highest[0] = from_above if from_above > highest[0] else highest[0]
-
-
 cdef void cut_at(
     const float_t* scores, int64_t n_rows, int64_t n_columns, float_t value, float_t* sides,
     int64_t* predicted,
 ) noexcept nogil:
-    # In lanes of their own, which vectorise; one running minimum does not.
-    cdef:
-        int64_t i, j, lane
-        const float_t* row
-        float_t[LANES] lowest
-        float_t[LANES] below
-        float_t[LANES] highest
-        int32_t[LANES] n
-    for lane in range(LANES):
-        lowest[lane], below[lane], highest[lane] = sides[0], sides[1], sides[2]
+    cdef int64_t i
     for i in range(n_rows):
-        row = scores + i * n_columns
-        for lane in range(LANES):
-            n[lane] = 0
-        j = 0
-        while j + LANES <= n_columns:
-            for lane in range(LANES):
-                look_at(
-                    row[j + lane], value, lowest + lane, below + lane, highest + lane, n + lane)
-            j += LANES
-        while j < n_columns:
-            look_at(row[j], value, lowest, below, highest, n)
-            j += 1
-        predicted[i] = 0
-        for lane in range(LANES):
-            predicted[i] += n[lane]
-    for lane in range(LANES):
-        sides[0] = lowest[lane] if lowest[lane] < sides[0] else sides[0]
-        sides[1] = below[lane] if below[lane] > sides[1] else sides[1]
-        sides[2] = highest[lane] if highest[lane] > sides[2] else sides[2]
+        predicted[i] = cut_row(scores + i * n_columns, n_columns, value, sides)
 
 
 def add_common_cut(scores, value, sides, predicted):

@@ -570,7 +570,7 @@ cdef Array take_work(
     # Returns the array of scores.
     cdef:
         Array scores, found
-        int64_t step
+        int64_t step = 0
     (
         all_scores, flipped, label_buffers, layers, parts, vectors, products, row_buffers,
         gradient, block_bounds,

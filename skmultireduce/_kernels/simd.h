@@ -28,6 +28,8 @@
 #define SKM_SIMD _Pragma("omp simd")
 #define SKM_SIMD_SUM(x) SKM_PRAGMA(omp simd reduction(+ : x))
 #define SKM_SIMD_MAX(x) SKM_PRAGMA(omp simd reduction(max : x))
+#define SKM_SIMD_SIDES(n, a, b, c) \
+    SKM_PRAGMA(omp simd reduction(+ : n) reduction(min : a) reduction(max : b, c))
 #define SKM_PRAGMA(x) _Pragma(#x)
 #else
 #define SKM_RESTRICT __restrict
@@ -36,6 +38,7 @@
 #define SKM_SIMD __pragma(omp simd)
 #define SKM_SIMD_SUM(x) __pragma(omp simd reduction(+ : x))
 #define SKM_SIMD_MAX(x)
+#define SKM_SIMD_SIDES(n, a, b, c)
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)

@@ -72,26 +72,56 @@ cdef inline void _push(
     head[count] = <int32_t> label
 
 
+cdef struct Pairs:
+    # Rows and their labels, both ways; what each fold wants of each label; folds of the rows.
+    int64_t n_rows
+    int64_t n_labels
+    int64_t n_folds
+    const int64_t* row_indptr
+    const int32_t* row_labels
+    const int64_t* label_indptr
+    const int64_t* label_rows
+    int64_t* wanted
+    int32_t* folds
+
+
+cdef Pairs _take_pairs(
+    object row_indptr, object row_labels, object label_indptr, object label_rows,
+    object wanted, object folds,
+) except *:
+    cdef:
+        Pairs pairs
+        Array wishes = take(wanted, b"wanted", INT64, 2, True)
+        Array rows = take(folds, b"folds", INT32, 1, True)
+    pairs.n_rows = rows.size
+    pairs.n_labels, pairs.n_folds = wishes.shape[0], wishes.shape[1]
+    pairs.row_indptr = integers(row_indptr, b"row_indptr")
+    pairs.row_labels = <const int32_t*>take(row_labels, b"row_labels", INT32, 1, False).data
+    pairs.label_indptr = integers(label_indptr, b"label_indptr")
+    pairs.label_rows = integers(label_rows, b"label_rows")
+    pairs.wanted = <int64_t*>wishes.data
+    pairs.folds = <int32_t*>rows.data
+    return pairs
+
+
 cdef void _assign(
-    const int64_t* row_indptr,
-    const int32_t* row_labels,
-    const int64_t* label_indptr,
-    const int64_t* label_rows,
+    const Pairs* pairs,
     const double* share,
     double size_weight,
-    int64_t* wanted,
     int64_t* room,
-    int32_t* folds,
     int64_t* remaining,
     int32_t* head,
     int32_t* after,
     int32_t* before,
-    int64_t n_rows,
-    int64_t n_labels,
-    int64_t n_folds,
     int64_t n_buckets,
 ) noexcept nogil:
     cdef:
+        const int64_t* row_indptr = pairs.row_indptr
+        const int32_t* row_labels = pairs.row_labels
+        const int64_t* label_indptr = pairs.label_indptr
+        int64_t* wanted = pairs.wanted
+        int32_t* folds = pairs.folds
+        int64_t n_rows = pairs.n_rows, n_labels = pairs.n_labels, n_folds = pairs.n_folds
         int64_t n_left = n_rows
         int64_t label, other, row, fold, best, pair, position, cursor
         double need, best_need
@@ -114,7 +144,7 @@ cdef void _assign(
             continue
         label = head[cursor]
         for position in range(label_indptr[label], label_indptr[label + 1]):
-            row = label_rows[position]
+            row = pairs.label_rows[position]
             if folds[row] >= 0:
                 continue
             asked = False
@@ -163,59 +193,46 @@ def assign_folds(
     longer than the largest number of rows of a label.
     """
     cdef:
-        const int64_t* row_indptr_ = integers(row_indptr, b"row_indptr")
-        const int32_t* row_labels_ = <const int32_t*>take(
-            row_labels, b"row_labels", INT32, 1, False).data
-        Array bounds = take(label_indptr, b"label_indptr", INT64, 1, False)
-        const int64_t* label_rows_ = integers(label_rows, b"label_rows")
+        Pairs pairs = _take_pairs(
+            row_indptr, row_labels, label_indptr, label_rows, wanted, folds)
         const double* share_ = <const double*>take(share, b"share", FLOAT64, 1, False).data
-        int64_t* wanted_ = <int64_t*>take(wanted, b"wanted", INT64, 2, True).data
-        Array rooms = take(room, b"room", INT64, 1, True)
-        Array rows = take(folds, b"folds", INT32, 1, True)
+        int64_t* room_ = <int64_t*>take(room, b"room", INT64, 1, True).data
         int64_t* remaining_ = <int64_t*>take(remaining, b"remaining", INT64, 1, True).data
         Array buckets = take(head, b"head", INT32, 1, True)
         int32_t* after_ = <int32_t*>take(after, b"after", INT32, 1, True).data
         int32_t* before_ = <int32_t*>take(before, b"before", INT32, 1, True).data
     with nogil:
         _assign(
-            row_indptr_, row_labels_, <const int64_t*>bounds.data, label_rows_, share_,
-            size_weight, wanted_, <int64_t*>rooms.data, <int32_t*>rows.data, remaining_,
-            <int32_t*>buckets.data, after_, before_, rows.size, bounds.size - 1, rooms.size,
-            buckets.size)
+            &pairs, share_, size_weight, room_, remaining_, <int32_t*>buckets.data, after_,
+            before_, buckets.size)
 
 
 cdef inline int64_t _price(
-    int64_t row,
-    int64_t here,
-    int64_t there,
-    const int64_t[::1] row_indptr,
-    const int32_t[::1] row_labels,
-    const int64_t[:, ::1] wanted,
+    const Pairs* pairs, int64_t row, int64_t here, int64_t there
 ) noexcept nogil:
-    """Half of what a move of the row adds to the sum of squares of ``wanted``."""
+    # Half of what a move of the row adds to the sum of squares of ``wanted``.
     cdef:
-        int64_t pair, label, total = 0
-    for pair in range(row_indptr[row], row_indptr[row + 1]):
-        label = row_labels[pair]
-        total += wanted[label, here] - wanted[label, there] + 1
+        int64_t pair, total = 0
+        const int64_t* wanted
+    for pair in range(pairs.row_indptr[row], pairs.row_indptr[row + 1]):
+        wanted = pairs.wanted + pairs.row_labels[pair] * pairs.n_folds
+        total += wanted[here] - wanted[there] + 1
     return total
 
 
-cdef inline int64_t _n_shared(
-    int64_t one,
-    int64_t other,
-    const int64_t[::1] row_indptr,
-    const int32_t[::1] row_labels,
-) noexcept nogil:
-    """Number of labels that two rows have in common; labels are ascending."""
+cdef inline int64_t _n_shared(const Pairs* pairs, int64_t one, int64_t other) noexcept nogil:
+    # Number of labels that two rows have in common; labels are ascending.
     cdef:
-        int64_t i = row_indptr[one], j = row_indptr[other], n = 0
-    while i < row_indptr[one + 1] and j < row_indptr[other + 1]:
-        if row_labels[i] == row_labels[j]:
+        const int32_t* labels = pairs.row_labels
+        int64_t i = pairs.row_indptr[one], i_end = pairs.row_indptr[one + 1]
+        int64_t j = pairs.row_indptr[other], j_end = pairs.row_indptr[other + 1]
+        int64_t n = 0
+    while i < i_end and j < j_end:
+        if labels[i] == labels[j]:
             n += 1
             i += 1
             j += 1
-        elif row_labels[i] < row_labels[j]:
+        elif labels[i] < labels[j]:
             i += 1
         else:
             j += 1
@@ -223,29 +240,80 @@ cdef inline int64_t _n_shared(
 
 
 cdef inline void _move(
-    int64_t row,
-    int64_t here,
-    int64_t there,
-    const int64_t[::1] row_indptr,
-    const int32_t[::1] row_labels,
-    int64_t[:, ::1] wanted,
-    int32_t[::1] folds,
+    const Pairs* pairs, int64_t row, int64_t here, int64_t there
 ) noexcept nogil:
-    cdef int64_t pair
-    for pair in range(row_indptr[row], row_indptr[row + 1]):
-        wanted[row_labels[pair], here] += 1
-        wanted[row_labels[pair], there] -= 1
-    folds[row] = <int32_t> there
+    cdef:
+        int64_t pair
+        int64_t* wanted
+    for pair in range(pairs.row_indptr[row], pairs.row_indptr[row + 1]):
+        wanted = pairs.wanted + pairs.row_labels[pair] * pairs.n_folds
+        wanted[here] += 1
+        wanted[there] -= 1
+    pairs.folds[row] = <int32_t> there
+
+
+cdef void _exchange(const Pairs* pairs, int64_t budget) noexcept nogil:
+    cdef:
+        const int32_t* folds = pairs.folds
+        const int64_t* wanted
+        int64_t start = 0
+        # Where a row finds no partner, the next one may.
+        int64_t n_looks = min(pairs.n_rows, 1000)
+        int64_t label, fold, most, least, position, row, other, own, price, change
+        bint careful = True
+        bint improved = True
+        bint exchanged
+    while improved or careful:
+        careful = careful and improved
+        improved = False
+        for label in range(pairs.n_labels):
+            wanted = pairs.wanted + label * pairs.n_folds
+            exchanged = True
+            while exchanged:
+                exchanged = False
+                most = least = 0
+                for fold in range(1, pairs.n_folds):
+                    if wanted[fold] < wanted[most]:
+                        most = fold
+                    if wanted[fold] > wanted[least]:
+                        least = fold
+                if wanted[least] - wanted[most] < 2:
+                    break
+                own = wanted[most] - wanted[least] + 1
+                for position in range(pairs.label_indptr[label], pairs.label_indptr[label + 1]):
+                    row = pairs.label_rows[position]
+                    if folds[row] != most:
+                        continue
+                    price = _price(pairs, row, most, least)
+                    for _ in range(n_looks):
+                        other = start
+                        start = start + 1 if start + 1 < pairs.n_rows else 0
+                        budget -= 1
+                        if folds[other] != least:
+                            continue
+                        budget -= pairs.row_indptr[other + 1] - pairs.row_indptr[other]
+                        # Labels of both rows stay where they are.
+                        change = (
+                            price
+                            + _price(pairs, other, least, most)
+                            - 2 * _n_shared(pairs, row, other)
+                        )
+                        if change < 0 and (change <= own + 2 or not careful):
+                            _move(pairs, row, most, least)
+                            _move(pairs, other, least, most)
+                            exchanged = improved = True
+                            break
+                    if exchanged or budget <= 0:
+                        break
+                if budget <= 0:
+                    break
+            if budget <= 0:
+                improved = careful = False
+                break
 
 
 def exchange_rows(
-    const int64_t[::1] row_indptr,
-    const int32_t[::1] row_labels,
-    const int64_t[::1] label_indptr,
-    const int64_t[::1] label_rows,
-    int64_t[:, ::1] wanted,
-    int32_t[::1] folds,
-    int64_t budget,
+    row_indptr, row_labels, label_indptr, label_rows, wanted, folds, int64_t budget
 ):
     """Exchange rows of two folds while that evens out what the folds want.
 
@@ -257,62 +325,7 @@ def exchange_rows(
     number of rows and labels that are looked at; ``wanted`` and ``folds`` are what
     `assign_folds` leaves, labels ascend in a row.
     """
-    cdef:
-        int64_t n_rows = folds.shape[0]
-        int64_t n_labels = label_indptr.shape[0] - 1
-        int64_t n_folds = wanted.shape[1]
-        int64_t start = 0
-        # Where a row finds no partner, the next one may.
-        int64_t n_looks = min(n_rows, 1000)
-        int64_t label, fold, most, least, position, row, other, own, price, change
-        bint careful = True
-        bint improved = True
-        bint exchanged
-
+    cdef Pairs pairs = _take_pairs(
+        row_indptr, row_labels, label_indptr, label_rows, wanted, folds)
     with nogil:
-        while improved or careful:
-            careful = careful and improved
-            improved = False
-            for label in range(n_labels):
-                exchanged = True
-                while exchanged:
-                    exchanged = False
-                    most = least = 0
-                    for fold in range(1, n_folds):
-                        if wanted[label, fold] < wanted[label, most]:
-                            most = fold
-                        if wanted[label, fold] > wanted[label, least]:
-                            least = fold
-                    if wanted[label, least] - wanted[label, most] < 2:
-                        break
-                    own = wanted[label, most] - wanted[label, least] + 1
-                    for position in range(label_indptr[label], label_indptr[label + 1]):
-                        row = label_rows[position]
-                        if folds[row] != most:
-                            continue
-                        price = _price(row, most, least, row_indptr, row_labels, wanted)
-                        for _ in range(n_looks):
-                            other = start
-                            start = start + 1 if start + 1 < n_rows else 0
-                            budget -= 1
-                            if folds[other] != least:
-                                continue
-                            budget -= row_indptr[other + 1] - row_indptr[other]
-                            # Labels of both rows stay where they are.
-                            change = (
-                                price
-                                + _price(other, least, most, row_indptr, row_labels, wanted)
-                                - 2 * _n_shared(row, other, row_indptr, row_labels)
-                            )
-                            if change < 0 and (change <= own + 2 or not careful):
-                                _move(row, most, least, row_indptr, row_labels, wanted, folds)
-                                _move(other, least, most, row_indptr, row_labels, wanted, folds)
-                                exchanged = improved = True
-                                break
-                        if exchanged or budget <= 0:
-                            break
-                    if budget <= 0:
-                        break
-                if budget <= 0:
-                    improved = careful = False
-                    break
+        _exchange(&pairs, budget)
