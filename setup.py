@@ -24,7 +24,7 @@ try:
 except ImportError:
     sys.exit(
         "skmultireduce: Cython 3.1 or newer is needed to compile. "
-        "Run: python -m pip install --upgrade Cython scipy"
+        "Run: python -m pip install --upgrade Cython"
     )
 
 KERNELS = Path("skmultireduce") / "_kernels"

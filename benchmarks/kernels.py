@@ -35,9 +35,6 @@ ROOT = Path(__file__).resolve().parents[1]
 # Seconds of each call, by "module.function".
 Times = dict[str, list[float]]
 
-# Types of compiled functions, without and with Cython's binding.
-COMPILED = ("builtin_function_or_method", "cython_function_or_method")
-
 
 # ---------------------------------------------------------------------- timing
 def _timed(function: Callable, times: list[float]) -> Callable:
@@ -51,6 +48,14 @@ def _timed(function: Callable, times: list[float]) -> Callable:
     return call
 
 
+def _is_compiled(value: Any, module: str) -> bool:
+    """Whether it is a function of a compiled module, with Cython's binding or without."""
+    kind = type(value).__name__
+    if kind == "builtin_function_or_method":
+        return value.__module__ == module
+    return "cython_function" in kind
+
+
 @contextmanager
 def timed_kernels() -> Iterator[Times]:
     """Record the times of all calls of compiled functions; not for several threads."""
@@ -61,7 +66,7 @@ def timed_kernels() -> Iterator[Times]:
     for info in pkgutil.iter_modules(_kernels.__path__):
         module = importlib.import_module(f"{_kernels.__name__}.{info.name}")
         for name, value in list(vars(module).items()):
-            if type(value).__name__ not in COMPILED or value.__module__ != module.__name__:
+            if not _is_compiled(value, module.__name__):
                 continue
             originals.append((module, name, value))
             setattr(module, name, _timed(value, times[f"{info.name}.{name}"]))

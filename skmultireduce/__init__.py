@@ -5,6 +5,7 @@ from .diagnosis import diagnose
 from .label_lists import LabelListClassifier
 from .linear import MultiLabelSGDClassifier
 from .neural import MultiLabelMLPClassifier
+from .persistence import load_model, model_info, save_model
 from .reduction import MultiClassReduction
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 from .tree import LabelTreeClassifier
@@ -19,4 +20,7 @@ __all__ = [
     "ThresholdedMultiLabel",
     "__version__",
     "diagnose",
+    "load_model",
+    "model_info",
+    "save_model",
 ]

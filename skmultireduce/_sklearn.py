@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import __version__, get_config
 from sklearn.base import _clone_parametrized, _fit_context
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as _indexed
@@ -59,6 +60,16 @@ except ImportError:
     def _align_api_if_sparse(X: Any) -> Any:
         """Sparse matrices, not arrays, as all outputs are before there is a choice."""
         return getattr(sp, f"{X.format}_matrix")(X) if sp.issparse(X) else X
+
+
+def with_idf(vectorizer: Any, idf: Any) -> Any:
+    """A ``TfidfVectorizer`` that has its vocabulary, with the weights of its terms; None: none."""
+    names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+    vectorizer._tfidf = TfidfTransformer(**{name: getattr(vectorizer, name) for name in names})
+    vectorizer._tfidf.n_features_in_ = len(vectorizer.vocabulary_)
+    if idf is not None:
+        vectorizer._tfidf.idf_ = idf
+    return vectorizer
 
 
 def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:

@@ -281,6 +281,50 @@ def test_pruned_search_on_many_scores():
         assert metric_value("f1", average, y, scores >= found.value) == pytest.approx(found.score)
 
 
+@pytest.mark.parametrize("average", ["micro", "samples", "macro"])
+@pytest.mark.parametrize("scale", [1e-3, 0.2, 1e3])
+def test_weights_count_relative_to_each_other(average, scale):
+    """Score and its error, also where all weights together are less than one row."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, (12, 3))
+    scores = rng.normal(size=y.shape) + y
+    weight = rng.random(12) + 0.1
+    found = []
+    for factor in (1.0, scale):
+        pools = pools_of(y, scores, 2, weight * factor)
+        found.append(evaluate(search_of(pools, metric="f1", average=average), np.float64(0.3)))
+    assert found[0].score == pytest.approx(
+        metric_value("f1", average, y, scores >= 0.3, weight), rel=1e-12
+    )
+    assert found[0].stderr > 0
+    for name in ("score", "stderr", "threshold"):
+        assert getattr(found[1], name) == pytest.approx(getattr(found[0], name), rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", list(METRICS))
+@pytest.mark.parametrize("seed", range(4))
+def test_search_within_segments_of_many_candidates(metric, seed):
+    """Exact, where the mean over labels has so many candidates that most are left out at first."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random((9000, 2)) < [0.9, 0.6]).astype(int)
+    # Hardly better than chance: the curve is flat, and many segments stay in question.
+    scores = rng.normal(size=y.shape) + 0.1 * y
+    candidates = np.unique(scores[y == 1])
+    parts = []
+    for label in range(2):
+        own = np.sort(scores[:, label])
+        hits = np.sort(scores[y[:, label] == 1, label])
+        n = len(own) - np.searchsorted(own, candidates)
+        tp = len(hits) - np.searchsorted(hits, candidates)
+        both = n + len(hits)
+        parts.append(tp / (both - tp) if metric == "jaccard" else 2 * tp / both)
+    curve = np.mean(parts, axis=0)
+    found = find(search_of(pools_of(y, scores, 2, step=4000), metric=metric, average="macro"))
+    assert found.score == pytest.approx(curve.max(), abs=1e-12)
+    at = np.searchsorted(candidates, found.value)
+    assert curve[at] == pytest.approx(curve.max(), abs=1e-12)
+
+
 @pytest.mark.parametrize("make", ["histogram", "rows"])
 def test_merged_accumulators_equal_one_pass(make):
     rng = np.random.default_rng(0)

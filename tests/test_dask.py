@@ -23,7 +23,12 @@ from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import best_micro_jaccard
-from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+from skmultireduce import (
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+    load_model,
+    save_model,
+)
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -319,6 +324,33 @@ def test_data_frames(client):
     series = frames.from_pandas(pd.Series(WEIGHT), npartitions=3)
     weighted = DaskMultiLabelSGDClassifier(n_shards=1, **PARAMS).fit(X_parts, y_parts, series)
     assert_same_model(weighted, MultiLabelSGDClassifier(**PARAMS).fit(frame, Y, WEIGHT))
+
+
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler:UserWarning")
+def test_names_of_labels(client, tmp_path):
+    frames = pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    names = [f"label {k}" for k in range(Y.shape[1])]
+    X_parts, y_parts = (
+        frames.from_pandas(frame, npartitions=3)
+        for frame in (pd.DataFrame(X).add_prefix("x"), pd.DataFrame(Y, columns=names))
+    )
+    model = DaskMultiLabelSGDClassifier(**PARAMS).fit(X_parts, y_parts)
+    assert model.label_names_.tolist() == names
+    assert model.to_local().label_names_.tolist() == names
+    cutoff = DaskThresholdedMultiLabel(DaskMultiLabelSGDClassifier(**PARAMS), cv=2)
+    local = cutoff.fit(X_parts, y_parts).to_local()
+    assert cutoff.label_names_.tolist() == local.label_names_.tolist() == names
+    assert local.estimator_.label_names_.tolist() == names
+    # Partitions without names get them later, as on one machine.
+    plain = DaskMultiLabelSGDClassifier(**PARAMS).fit(*arrays(X, Y))
+    assert plain.label_names_.tolist() == list(range(6))
+    assert plain.set_label_names(names).to_local().label_names_.tolist() == names
+    with pytest.raises(ValueError, match=r"no skmultireduce.dask.*to_local"):
+        save_model(model, tmp_path / "model")
+    save_model(local, tmp_path / "model")
+    assert load_model(tmp_path / "model").label_names_.tolist() == names
 
 
 # --- predictions --------------------------------------------------------------------------

@@ -115,6 +115,12 @@ def test_the_api_reference_has_nothing_else():
         assert name in importlib.import_module(module).__all__, entry
 
 
+def test_from_a_frame_to_tags_in_15_lines():
+    page = (DOCS / "guide" / "names.md").read_text()
+    _, code, *_ = re.findall(r"^```pycon\n(.*?)^```$", page, re.S | re.M)
+    assert len(re.findall(r"^(?:>>>|\.\.\.) ", code, re.M)) <= 15
+
+
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_every_parameter_is_documented(name):
     thing = PUBLIC[name]

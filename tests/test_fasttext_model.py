@@ -15,7 +15,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from skmultireduce import MultiLabelMLPClassifier, ThresholdedMultiLabel
+from skmultireduce import (
+    MultiLabelMLPClassifier,
+    ThresholdedMultiLabel,
+    load_model,
+    save_model,
+)
 from skmultireduce.onnx import to_onnx
 from skmultireduce.text import FastTextVectorizer, load_fasttext
 
@@ -216,13 +221,16 @@ def test_a_dictionary_is_that_of_a_model_with_the_same_words():
     np.testing.assert_array_equal(found.toarray(), expected.toarray())
 
 
-def test_features_and_classifier_are_fasttexts_model():
+def test_features_and_classifier_are_fasttexts_model(tmp_path):
     texts, y = TEXTS * 6, np.tile(np.eye(4, dtype=np.int8)[[0, 1, 2, 3, 1, 0, 2]], (6, 1))
     model = make_pipeline(
         FastTextVectorizer(minn=2, maxn=4, word_ngrams=2, bucket=500),
         MultiLabelMLPClassifier(embedding_dim=10, random_state=0),
     )
     assert (model.fit(texts, y).predict(texts) == y).mean() > 0.95
+    save_model(model, tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
 
 
 def test_other_parameters_are_seen_after_a_use():

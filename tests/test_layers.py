@@ -21,8 +21,9 @@ LAYERS = [
     {"linear", "neural", "reduction", "threshold", "metrics", "model_selection", "datasets",
      "inspection", "diagnosis", "text", "tree",
      "label_lists", "checkpoint"},
-    {"plotting", "onnx", "_cluster"},
-    {"dask"},
+    {"plotting", "onnx", "_cluster", "_model_files"},
+    {"dask", "persistence"},
+    {"_command"},
     {"__main__", "__init__"},
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
@@ -234,6 +234,23 @@ def test_sums_leave_the_rows_as_they_are():
     norms = rows.squared_norms.copy()
     model._training.model.sums(rows, targets)
     np.testing.assert_array_equal(rows.squared_norms, norms)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("reduction", ["one_vs_rest", "pick_all_normalized"])
+def test_loss_curve_is_the_mean_loss_of_a_row(reduction, n_jobs):
+    """Of a model that hardly moves, by its own probabilities; in each of several epochs."""
+    X, y = many_labels(60, 5)
+    y = np.asarray(y.toarray() if sp.issparse(y) else y)
+    model = small(reduction=reduction, eta0=1e-9, max_iter=3, dtype="float64", n_jobs=n_jobs)
+    model.set_params(dropout=0.0, alpha=1e-12).fit(X, y)
+    p = model.predict_proba(X)
+    if reduction == "one_vs_rest":
+        loss = -(y * np.log(p) + (1 - y) * np.log1p(-p)).sum(axis=1)
+    else:
+        z = model.decision_function(X)
+        loss = -(y * (z - logsumexp(z, axis=1, keepdims=True))).sum(axis=1) / y.sum(axis=1)
+    assert model.loss_curve_ == pytest.approx([loss.mean()] * 3, rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, [1], (2, 1)])

@@ -1,6 +1,7 @@
 """fit_stream: the bits of fit, bounded memory, exact resumption, clear errors."""
 
 import copy
+import itertools
 import pickle
 import signal
 import subprocess
@@ -557,6 +558,22 @@ def test_killed_and_resumed(model, tmp_path):
     assert (resumed.n_iter_, resumed._training.position.block) == (1, 2)
     resumed.fit_stream(blocks_of(30, 90))
     assert bits(resumed) == bits(model.fit_stream(blocks_of(30, 90)))
+
+
+# ------------------------------------------------------------------------ partial_fit
+@pytest.mark.parametrize("alpha", ["auto", 1e-3])
+def test_mean_over_a_stream_weights_updates_by_their_cube(alpha):
+    """Of the models after each batch, by the fourth powers of the numbers of rows so far."""
+    model = MultiLabelSGDClassifier(dtype="float64", alpha=alpha, random_state=0)
+    bounds = [0, 40, 60, 61, 100, 130]
+    after = []
+    for start, stop in itertools.pairwise(bounds):
+        model.partial_fit(X[start:stop], Y[start:stop])
+        after.append([array.copy() for array in model._training.model.plain().arrays])
+    powers = np.diff(np.array(bounds, dtype=float) ** 4) / bounds[-1] ** 4
+    for mine, *parts in zip(model._training.mean.arrays, *after, strict=True):
+        wanted = sum(power * part for power, part in zip(powers, parts, strict=True))
+        np.testing.assert_allclose(mine, wanted, rtol=1e-9, atol=1e-12)
 
 
 # ------------------------------------------------------------------------------ memory

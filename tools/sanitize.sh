@@ -21,7 +21,8 @@ if [ $# -eq 0 ] && [ $kind = threads ]; then
 elif [ $# -eq 0 ]; then
     set -- tests/test_linear_kernel.py tests/test_linear.py tests/test_cutoff.py \
         tests/test_model_selection.py tests/test_offsets.py tests/test_hostile.py \
-        tests/test_neural.py tests/test_threads.py
+        tests/test_neural.py tests/test_threads.py tests/test_tree.py \
+        tests/test_dense_kernel.py tests/test_text_kernel.py
     [ ! -f tests/test_mlp_kernel.py ] || set -- "$@" tests/test_mlp_kernel.py
 fi
 export OMP_NUM_THREADS=1

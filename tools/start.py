@@ -24,8 +24,8 @@ What comes at the end: which modules does a Python file import? The data are fil
 standard library, with their import statements removed; a file has several labels. A linear
 softmax is trained as fastText does it, on one label drawn at random for each file and epoch;
 then the one cutoff on its scores is found that maximises the micro Jaccard index, over five
-folds. At the end stand the index on held-out files, next to what is best for these scores,
-and some predictions.
+folds. At the end stand the index on held-out files, beside that of what is best for label
+sets, and some predictions.
 """,
     "test": """\
 What comes at the end: more than ten thousand tests. They hold the compiled loops against slow
@@ -108,7 +108,7 @@ def main() -> None:
         run([sys.executable, "-m", "venv", home], f"An environment of its own, in {home.name}")
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install"]
     # First what compiles, so that a missing compiler is known early.
-    build = ["setuptools>=77", "Cython>=3.1", "scipy>=1.13", "wheel"]
+    build = ["setuptools>=77", "Cython>=3.1", "wheel"]
     run([*pip, *build], "What compiles: Cython, and SciPy for its BLAS", shown=("Collecting",))
     options = ["--no-build-isolation", "--no-deps", "--verbose", "--editable", "."]
     run(

@@ -44,7 +44,8 @@ VERSIONS = {
         *("scikit-learn==1.7.*", "numpy==2.3.*", "scipy==1.16.*", "pandas==2.3.*"),
         *("matplotlib", "pytest==8.*", *TEST[1:], *MORE),
     ],
-    "1.8": ["scikit-learn==1.8.*", "pandas>=3", "matplotlib", *TEST, *MORE],
+    # Its checks for pytest warn with the next pytest.
+    "1.8": ["scikit-learn==1.8.*", "pandas>=3", "matplotlib", "pytest==8.*", *TEST[1:], *MORE],
     "1.9": ["scikit-learn==1.9.*", "pandas>=3", "matplotlib", *TEST, *MORE],
     "newest": ["scikit-learn", "pandas", "matplotlib", *TEST, *MORE],
     "nightly": [
@@ -53,7 +54,7 @@ VERSIONS = {
         *("scikit-learn>=1.10.dev0", "numpy", "scipy", "pandas", "matplotlib", *TEST),
     ],
 }
-OLDEST_BUILD = ["setuptools==77.*", "Cython==3.1.*", "scipy==1.13.*", "wheel"]
+OLDEST_BUILD = ["setuptools==77.*", "Cython==3.1.*", "wheel"]
 PIP = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
 SHOWN = "numpy scipy scikit-learn pandas polars dask"
 

@@ -34,7 +34,14 @@ from skmultireduce._kernels.buffers cimport (
 from skmultireduce._kernels.losses cimport GROUP, Targets, is_softmax, take_targets
 from skmultireduce._kernels.output_layer cimport Batch, binary_rows, softmax_rows
 from skmultireduce._kernels.panels cimport Panel, Rates, take_panel
-from skmultireduce._kernels.products cimport NO_TRANS, TRANS, gemm, multiply, transpose
+from skmultireduce._kernels.products cimport (
+    NO_TRANS,
+    TRANS,
+    gemm,
+    multiply,
+    skm_load_blas,
+    transpose,
+)
 from skmultireduce._kernels.shares cimport (
     Share,
     block_end,
@@ -57,6 +64,8 @@ cdef enum:
     _PANEL = 48
     # Rows whose inner products with all rows before them are one product.
     _STRIP = 16
+
+skm_load_blas()
 
 cdef struct Room:
     # Rows of the block (size, n_features), for our own products also transposed.

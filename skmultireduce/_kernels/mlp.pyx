@@ -83,6 +83,7 @@ from skmultireduce._kernels.output_layer cimport Batch, binary_rows, softmax_row
 from skmultireduce._kernels.products cimport (
     block_scores,
     multiply,
+    skm_load_blas,
     skm_products_pay,
     skm_products_run,
     transpose,
@@ -110,6 +111,8 @@ HAS_THREADS = bool(SKM_HAS_BARRIER)
 # Whether this machine can run the products of simd_products.h, and whether it should.
 HAS_PRODUCTS = bool(skm_products_run())
 PRODUCTS_PAY = bool(skm_products_pay())
+
+skm_load_blas()
 
 cdef enum:
     # Rows of a batch that go through the hidden layers in one product, and the unit in which

@@ -2,9 +2,18 @@
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
-from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 from skmultireduce._kernels.simd cimport real
+
+# Modules that use products call skm_load_blas first.
+cdef extern from "blas.h":
+    int skm_load_blas() except -1
+    void skm_sgemm(
+        char* trans_a, char* trans_b, int* m, int* n, int* k, float* alpha, float* a, int* lda,
+        float* b, int* ldb, float* beta, float* c, int* ldc) nogil
+    void skm_dgemm(
+        char* trans_a, char* trans_b, int* m, int* n, int* k, double* alpha, double* a,
+        int* lda, double* b, int* ldb, double* beta, double* c, int* ldc) nogil
 
 cdef extern from "simd_blocks.h" nogil:
     float skm_dot_float(const float* x, const float* y, int64_t n)
@@ -43,11 +52,11 @@ cdef inline void gemm(
     if m == 0 or n == 0:
         return
     if real is float:
-        sgemm(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, <float*>a, &lda_, <float*>b, &ldb_,
-              &beta, c, &ldc_)
+        skm_sgemm(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, <float*>a, &lda_, <float*>b, &ldb_,
+                  &beta, c, &ldc_)
     else:
-        dgemm(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, <double*>a, &lda_, <double*>b, &ldb_,
-              &beta, c, &ldc_)
+        skm_dgemm(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, <double*>a, &lda_, <double*>b,
+                  &ldb_, &beta, c, &ldc_)
 
 
 cdef inline void multiply(

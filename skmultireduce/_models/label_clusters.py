@@ -14,6 +14,7 @@ import numpy as np
 from .._data.label_sets import LabelSets
 from .._data.rows import Rows
 from .._kernels import tree as _kernel
+from .model import check_arrays
 
 __all__ = ["LabelTree", "auto_branching", "clustered_tree", "tree_of_parents"]
 
@@ -53,6 +54,40 @@ class LabelTree:
     first_child: np.ndarray
     labels: np.ndarray
     levels: np.ndarray
+
+    def check(self) -> None:
+        """Raise a ValueError if the arrays are no tree.
+
+        For trees that come from a file: the kernels check no bounds.
+        """
+        n = len(self.parents)
+        first, levels = self.first_child, self.levels
+        check_arrays(
+            self,
+            {
+                "parents": ((n,), np.int32),
+                "first_child": ((n + 1,), np.int32),
+                "labels": ((n,), np.int32),
+                "levels": ((len(levels),), np.int64),
+            },
+        )
+        n_children = np.diff(first.astype(np.int64))
+        if n < 2 or (first[0], first[-1]) != (1, n) or np.any(n_children < 0):
+            raise ValueError("`first_child` does not divide the nodes")
+        owners = np.repeat(np.arange(n), n_children)
+        if self.parents[0] != -1 or not np.array_equal(self.parents[1:], owners):
+            raise ValueError("`parents` are not those of the children")
+        bounds = levels.tolist()
+        whole = len(bounds) >= 3 and bounds[:2] == [0, 1] and bounds[-1] == n
+        if not whole or any(a >= b for a, b in pairwise(bounds)):
+            raise ValueError("`levels` do not divide the nodes")
+        if not np.array_equal(first[levels[:-1]], levels[1:]):
+            raise ValueError("`levels` are not those of the children")
+        leaf = n_children == 0
+        if not np.array_equal(np.sort(self.labels[leaf]), np.arange(int(leaf.sum()))):
+            raise ValueError("`labels` are not one for each leaf")
+        if np.any(self.labels[~leaf] != -1):
+            raise ValueError("`labels` has one of an inner node")
 
     @property
     def n_nodes(self) -> int:

@@ -16,6 +16,7 @@ from .._data.rows import Rows
 from .._kernels import tree as _kernel
 from .._reductions.table import LOSSES
 from .label_clusters import LabelTree
+from .model import check_arrays
 
 __all__ = ["Chunks", "LabelTreeModel", "NodeOptions"]
 
@@ -104,6 +105,37 @@ class Chunks:
         arrays = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
         return cls(starts[:, 0].copy(), starts[:, 1].copy(), *arrays)
 
+    def check(self, widths: np.ndarray, n_features: int) -> None:
+        """Raise a ValueError if the arrays are not chunks of so many children and features."""
+        n, n_entries, n_chunks = len(self.features), len(self.values), len(widths)
+        check_arrays(
+            self,
+            {
+                "feature_start": ((n_chunks + 1,), np.int64),
+                "entry_start": ((n_chunks + 1,), np.int64),
+                "features": ((n,), np.int32),
+                "sizes": ((n,), np.uint8),
+                "children": ((n_entries,), np.uint8),
+                "values": ((n_entries,), self.values.dtype),
+            },
+        )
+        if self.values.dtype not in (np.dtype(np.float32), np.dtype(np.float16)):
+            raise ValueError("`values` are neither float32 nor float16")
+        for start, end in ((self.feature_start, n), (self.entry_start, n_entries)):
+            if (start[0], start[-1]) != (0, end) or np.any(np.diff(start) < 0):
+                raise ValueError("parts of the chunks are not in order")
+        if n and not 0 <= self.features.min() <= self.features.max() < n_features:
+            raise ValueError("`features` are not numbers of features")
+        falls = np.flatnonzero(np.diff(self.features) <= 0) + 1
+        if not np.isin(falls, self.feature_start).all():
+            raise ValueError("`features` of a chunk are not ascending")
+        ends = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(self.sizes, out=ends[1:])
+        if not np.array_equal(ends[self.feature_start], self.entry_start):
+            raise ValueError("`sizes` are not those of the entries")
+        if np.any(self.children >= np.repeat(widths, np.diff(self.entry_start))):
+            raise ValueError("`children` are not those of a chunk")
+
     def as_arguments(self) -> tuple[np.ndarray, ...]:
         """In the form of the kernel; values as one of two arrays, by their type."""
         half = self.values.dtype == np.float16
@@ -191,6 +223,24 @@ class LabelTreeModel:
     def _inner_levels(self) -> Iterator[tuple[int, int]]:
         """First and last node of the levels that have children."""
         yield from zip(self.tree.levels[:-2], self.tree.levels[1:-1], strict=True)
+
+    def check(self) -> None:
+        """Raise a ValueError if the arrays are not what the kernels rely on.
+
+        For models that come from a file, whose tree has been checked.
+        """
+        tree = self.tree
+        check_arrays(self, {"intercepts": ((tree.n_nodes,), np.float32)})
+        if len(self.chunks) != tree.depth:
+            raise ValueError("there are not chunks for each level")
+        for (first, last), chunks in zip(self._inner_levels(), self.chunks, strict=True):
+            n_children = np.diff(tree.first_child[first : last + 1])
+            n_chunks = np.diff(self.first_chunk[first : last + 1])
+            widths = np.full(int(n_chunks.sum()), _CHUNK)
+            # The last chunk of a node has the rest.
+            ends = np.cumsum(n_chunks)[n_chunks > 0] - 1
+            widths[ends] = n_children[n_chunks > 0] - (n_chunks[n_chunks > 0] - 1) * _CHUNK
+            chunks.check(widths, self.n_features)
 
     @property
     def nbytes(self) -> int:
