@@ -68,11 +68,11 @@ def usable_threads(n_jobs: int | None) -> int:
     as that one has to wait.
     """
     backend, default = get_active_backend()
-    n_jobs = default if n_jobs is None else n_jobs
-    if backend.nesting_level or n_jobs == 1:
+    if backend.nesting_level:
         return 1
-    # The number of cores is read from files of the system: not for a single row.
-    return min(backend.effective_n_jobs(n_jobs), usable_cores())
+    wanted = backend.effective_n_jobs(default if n_jobs is None else n_jobs)
+    # The number of cores is read from files of the system: not for one thread.
+    return wanted if wanted <= 1 else min(wanted, usable_cores())
 
 
 class Threads:
