@@ -1,4 +1,4 @@
-"""Tables and plots of `compare.py`'s results."""
+"""Tables of `compare.py`'s results."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ THREADS_LIMIT = 1.05
 
 
 def write(results: dict, folder: Path, reference: str) -> None:
-    """Write ``compare.json``, ``compare.md`` and the plots."""
+    """Write ``compare.json`` and ``compare.md``."""
     (folder / "compare.json").write_text(json.dumps(results, indent=1) + "\n")
     (folder / "compare.md").write_text("\n".join(_markdown(results, reference)) + "\n")
-    _plots(results, folder)
 
 
 # ------------------------------------------------------------------------ table
@@ -231,122 +230,3 @@ def _growth(results: dict) -> Iterator[str]:
         f"(from {FIRST_LABELS} on) that costs more than {GROWTH_LIMIT} times."
     )
     yield ""
-
-
-# ------------------------------------------------------------------------ plots
-def _plots(results: dict, folder: Path) -> None:
-    try:
-        import matplotlib
-    except ImportError:
-        print("no plots: matplotlib is not installed")
-        return
-    matplotlib.use("agg")
-    # The same figures give the same file.
-    matplotlib.rcParams["svg.hashsalt"] = "skmultireduce"
-    _plot_quality(results, folder / "compare.svg")
-    _plot_growth(results, folder / "scaling.svg")
-
-
-def _save(figure, path: Path) -> None:
-    from matplotlib import pyplot
-
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
-
-
-def _plain_logarithms(axis) -> None:
-    """Ticks at 1, 2, 5 of each decade, written as they are."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _plot_quality(results: dict, path: Path) -> None:
-    """Training time against J*, one panel a set, each contender at its fastest."""
-    from matplotlib import pyplot
-
-    sets = [n for n, s in results["sets"].items() if not is_scaling(n) and "missing" not in s]
-    names = list(dict.fromkeys(row["contender"] for row in results["rows"] if "J*" in row))
-    if not names:
-        return
-    families = list(dict.fromkeys(name.split()[0] for name in names))
-    figure, axes = pyplot.subplots(
-        1, len(sets), figsize=(3.8 * len(sets) + 2.6, 3.8), squeeze=False, layout="constrained"
-    )
-    handles = {}
-    for panel, set_name in zip(axes[0], sets, strict=True):
-        for number, name in enumerate(names, 1):
-            rows = [r for r in results["rows"] if (r["data"], r["contender"]) == (set_name, name)]
-            row = min((r for r in rows if "J*" in r), key=lambda r: r["fit_s"], default=None)
-            if row is None:
-                continue
-            family = name.split()[0]
-            handles[f"{number} {name}"] = panel.scatter(
-                row["fit_s"],
-                row["J*"],
-                color=f"C{families.index(family)}",
-                marker="o" if family == OURS else "s",
-                s=24,
-                zorder=3,
-            )
-            panel.annotate(
-                str(number),
-                (row["fit_s"], row["J*"]),
-                (4, 3),
-                textcoords="offset points",
-                fontsize=8,
-            )
-        panel.set(title=set_name, xlabel="training time (s)", xscale="log")
-        _plain_logarithms(panel.xaxis)
-        panel.margins(0.12)
-        panel.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("Jaccard index at the best cutoff")
-    labels = sorted(handles, key=lambda label: int(label.split()[0]))
-    figure.legend(
-        [handles[label] for label in labels], labels, loc="outside right center", fontsize=7
-    )
-    _save(figure, path)
-
-
-def _plot_growth(results: dict, path: Path) -> None:
-    from matplotlib import pyplot
-    from matplotlib.ticker import NullFormatter
-
-    series = _series(results)
-    axes_names = [name for name in GROWTH if any(axis == name for axis, _ in series)]
-    if not axes_names:
-        return
-    figure, axes = pyplot.subplots(
-        1,
-        len(axes_names),
-        figsize=(3.2 * len(axes_names) + 2.6, 3.4),
-        squeeze=False,
-        layout="constrained",
-        sharey=True,
-    )
-    contenders = list(dict.fromkeys(name for _, name in series))
-    for panel, axis_name in zip(axes[0], axes_names, strict=True):
-        for i, name in enumerate(contenders):
-            points = series.get((axis_name, name))
-            if points:
-                panel.plot(*zip(*points, strict=True), "o-", color=f"C{i}", label=name, ms=4)
-        lines = [points for (axis, _), points in series.items() if axis == axis_name]
-        low = min(size for points in lines for size, _ in points)
-        high = max(size for points in lines for size, _ in points)
-        top = max(seconds for points in lines for _, seconds in points)
-        panel.plot(
-            [low, high], [1.5 * top * low / high, 1.5 * top], "k:", lw=1, label="proportional"
-        )
-        panel.set(xlabel=axis_name, xscale="log", yscale="log")
-        panel.set_xticks(sorted({size for points in lines for size, _ in points}))
-        panel.xaxis.set_major_formatter("{x:,.0f}")
-        panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.tick_params(axis="x", labelsize=8)
-        _plain_logarithms(panel.yaxis)
-        panel.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("training time (s)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", fontsize=7)
-    _save(figure, path)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
-# From the method itself to what lies beside it.
-_ORDER = [
-    "plot_pick_one_and_one_cutoff.py",
-    "plot_reductions.py",
-    "plot_sampling_averages_out.py",
-    "plot_precision_and_recall_at_k.py",
-    "plot_one_cutoff_is_not_enough.py",
-    "plot_rare_labels.py",
-    "plot_marginals_and_sets.py",
-    "plot_tuning.py",
-    "plot_grid_search.py",
-    "plot_diagnosis.py",
-    "plot_embeddings.py",
-    "plot_heads_on_embeddings.py",
-    "plot_why_this_label.py",
-]
+# From the method itself to what lies beside it, in the groups of the page.
+_ORDER = re.findall(
+    r"^   examples/(plot_\w+\.py)$",
+    (Path(__file__).parent / "examples" / "index.rst").read_text(),
+    re.M,
+)
 
 
 def order(name: str) -> tuple[int, str]:
-    """Sort key of an example's file name; unknown ones come last."""
+    """Sort key of an example's file; unknown ones come last."""
+    name = Path(name).name
     return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
 
 

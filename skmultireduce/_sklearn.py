@@ -5,6 +5,7 @@ stand-in that does what that release's own estimators do.
 """
 
 from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from inspect import signature
 from typing import Any
 
@@ -159,3 +160,27 @@ __all__ = [
     "validate_params",
     "with_callbacks",
 ]
+
+
+@cache
+def documentation_address() -> str:
+    """Where the pages of the installed package are, by its metadata; empty without one."""
+    try:
+        entries = metadata("skmultireduce").get_all("Project-URL") or ()
+    except PackageNotFoundError:
+        return ""
+    addresses = dict(entry.split(", ", 1) for entry in entries)
+    return addresses.get("Documentation", "").rstrip("/")
+
+
+class LinkedPage:
+    """Mixin: the HTML form of an estimator links to its page, if there is an address."""
+
+    _doc_link_module = "skmultireduce"
+
+    @property
+    def _doc_link_template(self) -> str:
+        address = documentation_address()
+        parts = type(self).__module__.split(".")
+        module = ".".join(part for part in parts if part in ("skmultireduce", "dask"))
+        return f"{address}/api/generated/{module}.{{estimator_name}}.html" if address else ""

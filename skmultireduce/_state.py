@@ -9,6 +9,7 @@ from inspect import signature
 from typing import Any
 
 from ._data import label_sets
+from ._sklearn import LinkedPage
 from ._version import __version__
 
 __all__ = ["STATE_VERSION", "VersionedState", "forget", "forgets_on_error", "restores_on_error"]
@@ -20,7 +21,7 @@ sys.modules.setdefault("skmultireduce._label_sets", label_sets)
 STATE_VERSION = 2
 
 
-class VersionedState:
+class VersionedState(LinkedPage):
     """Mixin: pickles say which release wrote them, and which form the state has.
 
     A state of a later form is refused with a message that says what to install; one that

@@ -438,6 +438,7 @@ the order of the partitions, so scores may differ in the last digits.
                 "on. Choose another cv."
             )
         n_fits = len(held) + bool(self.refit) if held else 0
+        self._check_separate(tuning, not held, len(held))
         context = self._init_callback_context(max_subtasks=n_fits)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         # What is held out in each fold, with what is known of its training rows.
@@ -481,6 +482,11 @@ the order of the partitions, so scores may differ in the last digits.
                 "param_grid is not searched on a cluster. Search with ThresholdedMultiLabel on a "
                 "sample of the rows (param_grid='auto' moves alpha_scale, whose best value does "
                 "not depend on their number), and set the best parameters here."
+            )
+        if self.label_propensities is not None:
+            raise ValueError(
+                "label_propensities are not for a cluster. Tune with ThresholdedMultiLabel and "
+                "cv='prefit' on a sample of the rows."
             )
         if not scoring.exact:
             raise ValueError(

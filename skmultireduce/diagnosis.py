@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ __all__ = ["Diagnosis", "diagnose"]
 
 # A guaranteed loss of at most this is called safe.
 _SAFE = 0.05
+# Letters of a line of advice.
+_WIDTH = 79
 
 # Dense features from which on X looks like embeddings.
 _MANY_FEATURES = 64
@@ -89,6 +92,15 @@ class Diagnosis:
         For ``"recall_at_k"``, ``"precision_at_k"``, ``"jaccard_micro"`` and
         ``"f1_samples"`` a sentence; where rows have no label, one for ``"unlabeled"`` too, and
         where X is an array of 64 or more dense features, one for ``"dense"``.
+
+    Examples
+    --------
+    >>> from skmultireduce import diagnose
+    >>> found = diagnose(None, None, [[1, 1, 0], [0, 1, 0], [1, 1, 1], [0, 0, 1]])
+    >>> found.mean_size, found.relative_deviation
+    (1.75, 0.42857142857142855)
+    >>> print(found.recommendations["recall_at_k"])
+    reduction='pick_one' or 'pick_all_normalized': their ranking is optimal for every k.
     """
 
     n_rows: int
@@ -167,7 +179,9 @@ class Diagnosis:
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
         text = [f"{name:<{width}}  {value}" for name, value in self._lines()]
-        text += ["", *(f"{name}: {advice}" for name, advice in self.recommendations.items())]
+        text.append("")
+        for name, advice in self.recommendations.items():
+            text += wrap(f"{name}: {advice}", _WIDTH, subsequent_indent="  ")
         return "\n".join(text)
 
     __repr__ = __str__

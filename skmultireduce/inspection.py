@@ -46,6 +46,16 @@ class FeatureWeight(NamedTuple):
         Name of the feature.
     weight : float
         Coefficient of the feature in the label's score.
+
+    Examples
+    --------
+    >>> from skmultireduce import MultiLabelSGDClassifier
+    >>> from skmultireduce.inspection import top_features
+    >>> X, y = [[1, 0], [0, 1], [1, 1], [0, 0]], [[1, 0], [0, 1], [1, 1], [0, 0]]
+    >>> model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0).fit(X, y)
+    >>> best = top_features(model, ["red", "blue"], n=1, label_names=["warm", "cold"])
+    >>> [(found.label, found.feature, found.rank) for found in best]
+    [('warm', 'red', 1), ('cold', 'blue', 1)]
     """
 
     label: Any
@@ -75,6 +85,18 @@ class Contribution(NamedTuple):
         Coefficient of the feature in the label's score.
     contribution : float
         Value times weight.
+
+    Examples
+    --------
+    >>> from skmultireduce import MultiLabelSGDClassifier
+    >>> from skmultireduce.inspection import explain_row
+    >>> X, y = [[1, 0], [0, 1], [1, 1], [0, 0]], [[1, 0], [0, 1], [1, 1], [0, 0]]
+    >>> model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0).fit(X, y)
+    >>> parts = explain_row(model, [2, 1], ["red", "blue"], labels=[0], n=2)
+    >>> [(part.feature, part.value) for part in parts]
+    [('red', 2.0), ('blue', 1.0)]
+    >>> parts[0].contribution == parts[0].value * parts[0].weight
+    True
     """
 
     label: Any
@@ -100,6 +122,16 @@ class LabelScore(NamedTuple):
         Name of the label.
     score : float
         Its score.
+
+    Examples
+    --------
+    >>> from skmultireduce import MultiLabelSGDClassifier
+    >>> from skmultireduce.inspection import top_labels
+    >>> X, y = [[1, 0], [0, 1], [1, 1], [0, 0]], [[1, 0], [0, 1], [1, 1], [0, 0]]
+    >>> model = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0).fit(X, y)
+    >>> [[best]] = top_labels(model, [[1, 0]], 1, label_names=["warm", "cold"])
+    >>> best.row, best.rank, best.label
+    (0, 1, 'warm')
     """
 
     row: int

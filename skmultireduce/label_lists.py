@@ -55,7 +55,7 @@ class LabelListClassifier(VersionedState, NamedLabels, MetaEstimatorMixin, BaseE
         The labels.
     n_features_in_ : int
         Number of features, if the classifier knows it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, if the classifier knows them.
 
     See Also

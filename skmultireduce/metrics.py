@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 
 from ._cutoff.counters import Search
 from ._cutoff.evaluation import curve
+from ._cutoff.intervals import check_confidence, curve_margin
 from ._cutoff.metric import AVERAGES, METRICS, Metric
 from ._cutoff.places import Places, discount, find_places
 from ._cutoff.report import Report, count_labels
@@ -70,7 +71,8 @@ def jaccard_threshold_curve(
     average: str = "micro",
     sample_weight: Any = None,
     n_thresholds: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    confidence: float | None = None,
+) -> tuple[Any, ...]:
     """Jaccard index of ``y_score > threshold`` for all thresholds that can be best.
 
     A lower threshold that only lets in false positives lowers the Jaccard index, so all
@@ -91,6 +93,8 @@ def jaccard_threshold_curve(
     n_thresholds : int, default=None
         At most this many thresholds, evenly spread over those above, the first and the last
         included. None: all.
+    confidence : float in (0, 1), default=None
+        Give the margin of the curve too.
 
     Returns
     -------
@@ -98,15 +102,19 @@ def jaccard_threshold_curve(
         Jaccard index of each threshold, in [0, 1].
     thresholds : ndarray of shape (n_thresholds,)
         Ascending; each is the largest number of the scores' type below a score.
+    margin : float
+        With `confidence`: the curve of new rows is within `scores` plus or minus this number,
+        at all thresholds at once, with that probability; asymptotically, by bootstrap over
+        rows (theory 5.12).
 
     Raises
     ------
     ValueError
-        If shapes differ, `y_score` is not finite or `average` is unknown.
+        If shapes differ, `y_score` is not finite, or `average` or `confidence` is none.
 
     References
     ----------
-    Theory 4.1 and 4.2.
+    Theory 4.1, 4.2 and 5.12.
 
     Examples
     --------
@@ -123,9 +131,11 @@ def jaccard_threshold_curve(
         raise ValueError(f"average={average!r} is unknown; choose 'micro', 'samples' or 'macro'.")
     if n_thresholds is not None and n_thresholds < 2:
         raise ValueError(f"n_thresholds={n_thresholds} must be at least 2, or None for all.")
-    pool = _score_pool(y_true, y_score, sample_weight)
-    points = curve(Search([pool], average=average), n_thresholds)
-    return points["scores"], points["thresholds"]
+    check_confidence(confidence)
+    search = Search([_score_pool(y_true, y_score, sample_weight)], average=average)
+    points = curve(search, n_thresholds)
+    found = points["scores"], points["thresholds"]
+    return found if confidence is None else (*found, curve_margin(search, confidence))
 
 
 _CONSTRAINTS = {
@@ -749,6 +759,7 @@ def multilabel_report(
     digits: int = 3,
     max_labels: int = 50,
     output: str = "text",
+    confidence: float | None = None,
 ) -> Any:
     """Build a report of predicted label sets: each label, groups of labels, averages.
 
@@ -775,6 +786,12 @@ def multilabel_report(
         ``"dict"``: of the rows by their names, of columns by theirs, with the groups under
         ``"groups"``. ``"frame"``: a pandas data frame with a row for each label and each
         average.
+    confidence : float in (0, 1), default=None
+        Add an interval of each metric in the columns ``"precision_low"``, ``"precision_high"``
+        and so on; the text has those of F1. They hold for predictions that were fixed before
+        these rows were seen, exactly, whatever the number of rows: for each label alone
+        (Clopper and Pearson), and for the micro and samples averages by betting (theory 5.12).
+        Macro and weighted averages have none.
 
     Returns
     -------
@@ -783,7 +800,7 @@ def multilabel_report(
     Raises
     ------
     ValueError
-        If an argument is no indicator, or shapes differ.
+        If an argument is no indicator, shapes differ, or weights are given with `confidence`.
 
     Examples
     --------
@@ -818,7 +835,13 @@ def multilabel_report(
         with naming("thresholds"):
             cutoffs = np.broadcast_to(np.asarray(thresholds, float), (true.n_labels,))
     weight = read_sample_weight(sample_weight, None, n_rows=true.n_rows)
-    report = Report.of(count_labels(true, predicted, weight), names, cutoffs)
+    check_confidence(confidence)
+    if confidence is not None and weight is not None:
+        raise ValueError(
+            "confidence takes rows as equal draws, which sample_weight contradicts. Leave one of "
+            "them out."
+        )
+    report = Report.of(count_labels(true, predicted, weight), names, cutoffs, confidence)
     if output == "dict":
         return report.as_dict()
     return report.as_frame() if output == "frame" else report.as_text(digits, max_labels)

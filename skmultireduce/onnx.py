@@ -36,6 +36,11 @@ def register_converters() -> None:
     ------
     ImportError
         If skl2onnx is not installed.
+
+    Examples
+    --------
+    >>> from skmultireduce.onnx import register_converters
+    >>> register_converters()  # doctest: +SKIP
     """
     try:
         from skl2onnx import update_registered_converter

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._cutoff.counters import Search
 from ._cutoff.evaluation import curve, evaluate
+from ._cutoff.intervals import check_confidence, curve_margin
 from ._cutoff.metric import AVERAGES, METRICS
 from ._cutoff.rule import CutRule, rule_of
 from ._cutoff.scores import Pool, Source
@@ -44,11 +45,15 @@ class ThresholdCurveDisplay:
         Optima of the folds.
     estimator_name : str, default=None
         Name in the legend.
+    margin : float, default=None
+        The curve of new rows is within the scores plus or minus this number.
 
     Attributes
     ----------
     line_, best_ : matplotlib artists
         The curve and the optimum.
+    band_ : matplotlib artist or None
+        The curve plus or minus its margin.
     precision_line_, recall_line_ : matplotlib artists or None
         If they were asked for.
     fold_lines_ : list of matplotlib artists
@@ -75,6 +80,7 @@ class ThresholdCurveDisplay:
         recall: np.ndarray | None = None,
         fold_thresholds: np.ndarray | None = None,
         estimator_name: str | None = None,
+        margin: float | None = None,
     ):
         self.thresholds = thresholds
         self.scores = scores
@@ -85,6 +91,7 @@ class ThresholdCurveDisplay:
         self.recall = recall
         self.fold_thresholds = fold_thresholds
         self.estimator_name = estimator_name
+        self.margin = margin
 
     def plot(
         self, ax: Any = None, *, precision_recall: bool = False, **kwargs: Any
@@ -118,6 +125,16 @@ class ThresholdCurveDisplay:
         (self.line_,) = ax.plot(
             self.thresholds, self.scores, **{"label": label, "zorder": 3, **kwargs}
         )
+        self.band_ = None
+        if self.margin is not None:
+            self.band_ = ax.fill_between(
+                self.thresholds,
+                np.clip(self.scores - self.margin, 0, 1),
+                np.clip(self.scores + self.margin, 0, 1),
+                color=self.line_.get_color(),
+                alpha=0.15,
+                linewidth=0,
+            )
         self.precision_line_ = self.recall_line_ = None
         if precision_recall:
             grey = {"color": "0.5", "linewidth": 1}
@@ -163,6 +180,7 @@ class ThresholdCurveDisplay:
         average: str = "micro",
         response_method: str = "auto",
         sample_weight: Any = None,
+        confidence: float | None = None,
         name: str | None = None,
         ax: Any = None,
         precision_recall: bool = False,
@@ -188,6 +206,9 @@ class ThresholdCurveDisplay:
             Where scores come from, unless `estimator` is a `ThresholdedMultiLabel`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        confidence : float in (0, 1), default=None
+            Draw the band that holds the curve of new rows with this probability, as in
+            `jaccard_threshold_curve`.
         name : str, default=None
             Name in the legend.
         ax, precision_recall, **kwargs
@@ -206,7 +227,8 @@ class ThresholdCurveDisplay:
             source = Source.of(response_method, label_sets.n_labels, estimator)
             blocks = source.blocks(estimator, X)
             name = name or type(estimator).__name__
-            display = cls._build(Pool(blocks, label_sets, weight), metric, average, name)
+            pool = Pool(blocks, label_sets, weight)
+            display = cls._build(pool, metric, average, name, confidence)
         else:
             inner, rule = found
             if not rule.single:
@@ -216,7 +238,7 @@ class ThresholdCurveDisplay:
                 )
             pool = rule.pool(inner, X, label_sets, weight)
             name = name or type(inner).__name__
-            display = cls._build(pool, metric, average, name, rule)
+            display = cls._build(pool, metric, average, name, confidence, rule)
             if rule.score_map.own_units:
                 display.fold_thresholds = getattr(estimator, "fold_thresholds_", None)
         return display.plot(ax, precision_recall=precision_recall, **kwargs)
@@ -230,6 +252,7 @@ class ThresholdCurveDisplay:
         metric: str = "jaccard",
         average: str = "micro",
         sample_weight: Any = None,
+        confidence: float | None = None,
         name: str | None = None,
         ax: Any = None,
         precision_recall: bool = False,
@@ -243,7 +266,7 @@ class ThresholdCurveDisplay:
             The truth.
         y_score : array-like of shape (n_samples, n_labels)
             Scores.
-        metric, average, sample_weight, name, ax, precision_recall, **kwargs
+        metric, average, sample_weight, confidence, name, ax, precision_recall, **kwargs
             As in `from_estimator`.
 
         Returns
@@ -251,7 +274,7 @@ class ThresholdCurveDisplay:
         display : ThresholdCurveDisplay
         """
         pool = _score_pool(y_true, y_score, sample_weight)
-        return cls._build(pool, metric, average, name).plot(
+        return cls._build(pool, metric, average, name, confidence).plot(
             ax, precision_recall=precision_recall, **kwargs
         )
 
@@ -262,6 +285,7 @@ class ThresholdCurveDisplay:
         metric: str,
         average: str,
         name: str | None,
+        confidence: float | None,
         rule: CutRule | None = None,
     ) -> ThresholdCurveDisplay:
         if metric not in _TITLES:
@@ -272,6 +296,7 @@ class ThresholdCurveDisplay:
             raise ValueError(
                 f"average={average!r} is unknown; choose 'micro', 'samples' or 'macro'."
             )
+        check_confidence(confidence)
         search = Search([pool], metric=METRICS[metric], average=average)
         if rule is not None:
             search = search.only(rule.score_map)
@@ -293,6 +318,7 @@ class ThresholdCurveDisplay:
             precision=points["precision"],
             recall=points["recall"],
             estimator_name=name,
+            margin=None if confidence is None else curve_margin(search, confidence),
         )
 
 
@@ -318,6 +344,18 @@ class LabelThresholdDisplay:
     errors_ : matplotlib artist or None
         Spread of the cutoffs over folds.
     ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
+    >>> from skmultireduce.plotting import LabelThresholdDisplay
+    >>> X, y = make_multilabel_classification(random_state=0)
+    >>> classifier = MultiLabelSGDClassifier(reduction="one_vs_rest", random_state=0)
+    >>> model = ThresholdedMultiLabel(
+    ...     classifier, scoring="jaccard_macro", strategy="per_label", random_state=0
+    ... ).fit(X, y)
+    >>> display = LabelThresholdDisplay.from_estimator(model, y)  # doctest: +SKIP
     """
 
     def __init__(

@@ -168,10 +168,12 @@ class CountVectorizer(_CompiledCounts, sklearn_text.CountVectorizer):
 
     Parameters
     ----------
-    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer, \
-    stop_words, token_pattern, ngram_range, analyzer, max_df, min_df, max_features, \
-    vocabulary, binary, dtype
+    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer
         As in :class:`sklearn.feature_extraction.text.CountVectorizer`.
+    stop_words, token_pattern, ngram_range, analyzer, max_df, min_df, max_features
+        Likewise.
+    vocabulary, binary, dtype
+        Likewise.
     n_jobs : int or None, default=None
         Threads, which read blocks of documents. The result does not depend on it. None is one
         thread unless a :obj:`joblib.parallel_backend` says otherwise, -1 all processors.
@@ -262,10 +264,12 @@ class TfidfVectorizer(_CompiledCounts, sklearn_text.TfidfVectorizer):
 
     Parameters
     ----------
-    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer, \
-    analyzer, stop_words, token_pattern, ngram_range, max_df, min_df, max_features, \
-    vocabulary, binary, dtype, norm, use_idf, smooth_idf, sublinear_tf
+    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer
         As in :class:`sklearn.feature_extraction.text.TfidfVectorizer`.
+    analyzer, stop_words, token_pattern, ngram_range, max_df, min_df, max_features
+        Likewise.
+    vocabulary, binary, dtype, norm, use_idf, smooth_idf, sublinear_tf
+        Likewise.
     n_jobs : int or None, default=None
         Threads, which read blocks of documents. The result does not depend on it. None is one
         thread unless a :obj:`joblib.parallel_backend` says otherwise, -1 all processors.
@@ -396,10 +400,12 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
 
     Parameters
     ----------
-    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer, \
-    stop_words, token_pattern, ngram_range, analyzer, n_features, binary, norm, \
-    alternate_sign, dtype
+    input, encoding, decode_error, strip_accents, lowercase, preprocessor, tokenizer
         As in :class:`sklearn.feature_extraction.text.HashingVectorizer`.
+    stop_words, token_pattern, ngram_range, analyzer, n_features, binary, norm
+        Likewise.
+    alternate_sign, dtype
+        Likewise.
     n_jobs : int or None, default=None
         Threads, which read blocks of documents. The result does not depend on it. None is one
         thread unless a :obj:`joblib.parallel_backend` says otherwise, -1 all processors.

@@ -30,7 +30,7 @@ from ._cutoff.folds import (
 )
 from ._cutoff.metric import Scoring
 from ._cutoff.model_search import Candidates, Trial, search_models
-from ._cutoff.rule import CutRule
+from ._cutoff.rule import CutRule, count_apart
 from ._cutoff.score_map import ScoreMap
 from ._cutoff.scores import Pool, Source, has_method
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
@@ -47,11 +47,15 @@ from ._sklearn import (
     _fit_context,
     _num_samples,
     _raise_for_params,
+    _safe_indexing,
     with_callbacks,
 )
 from ._state import forgets_on_error
 
 __all__ = ["FixedThresholdMultiLabel", "ThresholdedMultiLabel"]
+
+# Rows of each fold that tell how far its model and the refitted one agree.
+_N_GAP_ROWS = 1000
 
 
 class FixedThresholdMultiLabel(BaseThreshold):
@@ -309,7 +313,29 @@ class ThresholdedMultiLabel(BaseThreshold):
         a label that reaches it with no cutoff is never predicted (its cutoff is infinity,
         its number in `unreachable_labels_`). Labels with fewer than `min_positives` take
         the one cutoff that reaches it for all labels together, if they reach it there.
-        Not together with `min_labels` then.
+        Not together with `min_labels` then. On new rows it may be missed, unless `guarantee`
+        or `confidence` makes it a promise.
+    guarantee : {"expectation"}, default=None
+        With `min_recall`: new rows have this recall in expectation over the held-out ones,
+        exactly, whatever the model and the number of rows (conformal risk control, theory
+        5.9). Of all labels together, or with a samples average the mean over rows, where a
+        row without labels misses none. Where no cutoff is low enough everything is predicted.
+    confidence : float in (0, 1), default=None
+        With `min_precision` or `min_recall`: new rows have it with this probability over
+        the held-out ones (learn then test, theory 5.10): micro-averaged, or with a samples
+        average the mean over rows, where an empty prediction has no wrong label and a row
+        without labels misses none. With ``strategy="per_label"`` every label that is
+        predicted has it (theory 5.11); labels with fewer than `min_positives` are not.
+        `max_labels` makes promises of a precision easier to keep: one row can do less harm.
+        Both kinds of promises need rows that the predicting model has not seen:
+        ``cv="prefit"``, or a single split with ``refit=False``; and an exact `scoring`,
+        which is maximised among the cutoffs that keep the promise.
+    label_propensities : array-like of shape (n_labels,), default=None
+        Where labels are missing from y: the chance in (0, 1] that a label that holds is in y,
+        whatever the row; `metrics.label_propensities` guesses it. Each label of y counts one
+        over it, and predictions beyond that as wrong, which estimates the micro averages of
+        complete labels without bias (theory 5.13). The scores should be of the labels in y,
+        as those of ``one_vs_rest`` are; they are not changed. For micro averages only.
     prior_weight, row_weight : "auto", float or array-like, default="auto"
         For ``strategy="adjusted"``: what is tried. ``"auto"``: prior weights 0 to 0.5
         and row weights 0 to 2 for probabilities, 0 to 0.2 and 0 to 1 for decision values.
@@ -343,6 +369,17 @@ class ThresholdedMultiLabel(BaseThreshold):
     best_score_stderr_ : float
         Its standard error by the delta method, for a fixed cutoff (theory 5.6); NaN for
         other scorers.
+    best_score_interval_ : ndarray of shape (2,)
+        The same metric of new rows with probability .95, asymptotically, with the optimism of
+        the tuned cutoff taken off (bootstrap, theory 5.12): for the model whose scores were
+        tuned on, with folds for the average of the folds' models. Of other scorers a normal
+        interval for a fixed cutoff. NaN for ``"per_label"``, whose optimism does not average
+        out (theory 5.7).
+    refit_gap_ : float
+        With folds and `refit`: labels on which a fold's model and the refitted one differ, at
+        the cutoff, over true labels; the largest of the folds, from at most 1000 held-out
+        rows of each. The micro Jaccard index of the two differs by at most that (theory 5.8),
+        though the refitted model has seen these rows. Not on a cluster.
     fold_thresholds_ : ndarray of shape (n_folds,) or (n_folds, n_labels)
         Each fold's own optimum, with the weights of ``"adjusted"`` as they are; NaN where a
         fold cannot satisfy the constraint.
@@ -352,7 +389,10 @@ class ThresholdedMultiLabel(BaseThreshold):
         For ``"adjusted"``.
     unreachable_labels_ : ndarray of shape (n_unreachable,)
         For ``"per_label"`` with `min_precision` or `min_recall`: the numbers of the labels
-        that reach it with no cutoff.
+        that reach it with no cutoff, or for which none could be promised.
+    guarantee_ : str
+        With `guarantee` or `confidence`: what is promised of new rows that are drawn like the
+        held-out ones, and the number of the statement.
     lowest_candidate_ : float
         For ``response_method="predict_scores"``: the lower end of the range that was
         searched, on the scale of the cutoff; the lowest score of a candidate.
@@ -448,6 +488,9 @@ class ThresholdedMultiLabel(BaseThreshold):
         "min_positives": [Interval(Integral, 0, None, closed="left")],
         "min_precision": [Interval(Real, 0, 1, closed="both"), None],
         "min_recall": [Interval(Real, 0, 1, closed="both"), None],
+        "guarantee": [StrOptions({"expectation"}), None],
+        "confidence": [Interval(Real, 0, 1, closed="neither"), None],
+        "label_propensities": ["array-like", None],
         "prior_weight": [
             StrOptions({"auto"}),
             Interval(Real, 0, None, closed="left"),
@@ -476,6 +519,9 @@ class ThresholdedMultiLabel(BaseThreshold):
         min_positives: int = 5,
         min_precision: float | None = None,
         min_recall: float | None = None,
+        guarantee: str | None = None,
+        confidence: float | None = None,
+        label_propensities: Any = None,
         prior_weight: str | float | Any = "auto",
         row_weight: str | float | Any = "auto",
         n_jobs: int | None = None,
@@ -496,6 +542,9 @@ class ThresholdedMultiLabel(BaseThreshold):
         self.min_positives = min_positives
         self.min_precision = min_precision
         self.min_recall = min_recall
+        self.guarantee = guarantee
+        self.confidence = confidence
+        self.label_propensities = label_propensities
         self.prior_weight = prior_weight
         self.row_weight = row_weight
         self.n_jobs = n_jobs
@@ -529,7 +578,8 @@ class ThresholdedMultiLabel(BaseThreshold):
         ------
         ValueError
             If parameters contradict each other, scores contain NaN, or no cutoff satisfies
-            the constraint; the message says what is best reachable.
+            the constraint or keeps the promise; the message says what is best reachable, or
+            about how many rows it takes.
         """
         _raise_for_params(params, self, None)
         tuning = self._tuning()
@@ -539,6 +589,11 @@ class ThresholdedMultiLabel(BaseThreshold):
         y = inner_target(y, label_sets, target)
         prefit = isinstance(self.cv, str)
         candidates = self._candidates(target, prefit)
+        if tuning.strategy.promises and target.kind == "multiclass":
+            raise ValueError(
+                "With 1-D y there is no cutoff that could promise anything. Pass a multi-label "
+                "indicator, or leave guarantee and confidence out."
+            )
         if target.kind == "multiclass":
             self._fit_plain(X, y, target, routed.estimator.fit)
             return self
@@ -555,6 +610,7 @@ class ThresholdedMultiLabel(BaseThreshold):
             if not splits:
                 raise ValueError("cv gives no splits.")
             self._check_refit(len(splits))
+        self._check_separate(tuning, prefit, len(splits))
 
         self._target = target
         n_fits = None
@@ -590,6 +646,8 @@ class ThresholdedMultiLabel(BaseThreshold):
                 "response_method."
             )
         self._keep_rule(tuned, train_sets.counts(), train_sets.n_rows, known=not prefit)
+        if not prefit and self.refit:
+            self.refit_gap_ = self._refit_gap(tuned, best.fitted, X, splits, label_sets)
         self._copy_attributes()
         pass_on(*found)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -649,7 +707,8 @@ class ThresholdedMultiLabel(BaseThreshold):
             if error is None:
                 try:
                     source = self._source(target.n_labels, *models)
-                    pools = self._pools(models, source, X, splits, label_sets, routed)
+                    gain = tuning.strategy.gain(target.n_labels)
+                    pools = self._pools(models, source, X, splits, label_sets, routed, gain)
                     tuned = tuning.run(pools, source, target)
                 except Exception as reason:
                     if candidates is None:
@@ -683,6 +742,23 @@ class ThresholdedMultiLabel(BaseThreshold):
         if not self.refit and n_splits > 1:
             raise ValueError("When cv has several folds, refit cannot be False.")
 
+    def _check_separate(self, tuning: Tuning, prefit: bool, n_splits: int) -> None:
+        """Refuse a promise for a model that is not the one whose scores are tested."""
+        if not tuning.strategy.promises:
+            return
+        if not prefit and (self.refit or n_splits > 1):
+            raise ValueError(
+                "guarantee and confidence hold for one model and rows that it has not seen, not "
+                "for the average of the folds' models, nor for one that is fitted on all rows "
+                "(theory 5.8 is all that is known of it). Fit the estimator and pass other rows "
+                "with cv='prefit', or choose cv=0.3 and refit=False."
+            )
+        if self.param_grid is not None:
+            raise ValueError(
+                "guarantee and confidence are for one model; param_grid chooses one of several by "
+                "the same rows. Tune the model first, then pass other rows with cv='prefit'."
+            )
+
     def _fit_plain(self, X: Any, y: Any, target: Target, fit_params: dict) -> None:
         context = self._init_callback_context(max_subtasks=1)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -708,12 +784,18 @@ class ThresholdedMultiLabel(BaseThreshold):
         splits: list,
         label_sets: LabelSets,
         routed: Any,
+        gain: np.ndarray | None,
     ) -> list[Pool]:
         """Held-out rows of each fold, with the scores of the estimator that has not seen them."""
         X = indexable_rows(X)
         scorer = routed.get("scorer")
         weight = None if scorer is None else scorer.score.get("sample_weight")
         weight = read_sample_weight(weight, X)
+        if weight is not None and (self.guarantee is not None or self.confidence is not None):
+            raise ValueError(
+                "guarantee and confidence take rows as equal draws; sample_weight for the scorer "
+                "contradicts that. Leave it out."
+            )
         pools = []
         for estimator, (train, test) in zip(fitted, splits, strict=True):
             whole = len(test) == label_sets.n_rows and train is None
@@ -727,6 +809,7 @@ class ThresholdedMultiLabel(BaseThreshold):
                     label_sets if whole else label_sets.take(test),
                     None if weight is None else weight[test],
                     self._log_prior(counts, train_sets.n_rows),
+                    gain=gain,
                 )
             )
         return pools
@@ -739,6 +822,7 @@ class ThresholdedMultiLabel(BaseThreshold):
         single = np.ndim(tuned.threshold) == 0
         self.best_threshold_ = tuned.threshold.item() if single else tuned.threshold
         self.best_score_, self.best_score_stderr_ = tuned.score, tuned.stderr
+        self.best_score_interval_ = np.array(tuned.interval)
         self.fold_thresholds_ = tuned.fold_thresholds
         spread = tuned.threshold_std
         self.threshold_std_ = float(spread) if single else spread
@@ -749,6 +833,8 @@ class ThresholdedMultiLabel(BaseThreshold):
             self.unreachable_labels_ = np.flatnonzero(tuned.silent)
         if tuned.lowest_candidate is not None:
             self.lowest_candidate_ = tuned.lowest_candidate
+        if tuned.promise is not None:
+            self.guarantee_ = tuned.promise
         if tuned.curve is not None:
             self.cv_results_ = tuned.curve
         for kind, message in tuned.messages().items():
@@ -756,15 +842,35 @@ class ThresholdedMultiLabel(BaseThreshold):
 
     def _keep_rule(self, tuned: Tuned, counts: np.ndarray, n_rows: int, *, known: bool) -> None:
         """Keep the rule, with what is known of the rows that `estimator_` was fitted on."""
-        log_prior = self._log_prior(counts, n_rows)
-        if log_prior is not None:
-            self.label_log_prior_ = log_prior
-        self._rule = CutRule(
+        self._rule = self._rule_after(tuned, counts, n_rows, known=known)
+        if self._rule.log_prior is not None:
+            self.label_log_prior_ = self._rule.log_prior
+
+    def _rule_after(
+        self, tuned: Tuned, counts: np.ndarray, n_rows: int, *, known: bool = True
+    ) -> CutRule:
+        """The rule for a model that was fitted on rows with these counts of labels."""
+        return CutRule(
             tuned.score_map,
             tuned.score_map.internal(tuned.threshold),
             replace(tuned.source, never=counts == 0 if known else None),
-            log_prior,
+            self._log_prior(counts, n_rows),
         )
+
+    def _refit_gap(
+        self, tuned: Tuned, fitted: list, X: Any, splits: list, label_sets: LabelSets
+    ) -> float:
+        """Labels that the folds' models and the last one decide differently, over true ones."""
+        gaps = []
+        for estimator, (train, test) in zip(fitted, splits, strict=True):
+            rows = row_numbers(test)[:_N_GAP_ROWS]
+            known = label_sets.take(row_numbers(train))
+            rule = self._rule_after(tuned, known.counts(), known.n_rows)
+            final = self._rule, self.estimator_
+            apart = count_apart((rule, estimator), final, _safe_indexing(X, rows))
+            n_true = label_sets.take(rows).sizes.sum()
+            gaps += [apart / float(n_true)] * bool(n_true)
+        return max(gaps, default=float("nan"))
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to the inner estimator, the splitter and the scorer.

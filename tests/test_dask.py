@@ -601,6 +601,10 @@ def test_cutoff_is_the_local_one_to_the_bit(client, scored, strategy, cuts):
         {"scoring": make_scorer(fbeta_score, beta=2, average="micro")},
         {"scoring": "recall_micro", "strategy": "per_label", "min_precision": 0.3},
         {"store_cv_results": True},
+        {"min_precision": 0.3, "confidence": 0.9, "max_labels": 2},
+        {"min_precision": 0.3, "confidence": 0.9, "scoring": "f1_samples"},
+        {"min_recall": 0.3, "confidence": 0.9, "strategy": "per_label"},
+        {"min_recall": 0.7, "guarantee": "expectation"},
     ],
     ids=str,
 )
@@ -610,8 +614,19 @@ def test_cutoffs_of_every_kind(client, scored, params):
     np.testing.assert_array_equal(model.best_threshold_, expected.best_threshold_)
     assert model.best_score_ == pytest.approx(expected.best_score_, rel=1e-12)
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    np.testing.assert_allclose(model.best_score_interval_, expected.best_score_interval_)
+    assert getattr(model, "guarantee_", None) == getattr(expected, "guarantee_", None)
     for name, values in getattr(expected, "cv_results_", {}).items():
         np.testing.assert_array_equal(model.cv_results_[name], values)
+
+
+def test_promises_need_rows_that_the_model_has_not_seen(client):
+    inner = DaskMultiLabelSGDClassifier(reduction="one_vs_rest", **PARAMS)
+    promise = {"min_recall": 0.7, "guarantee": "expectation"}
+    with pytest.raises(ValueError, match="refit=False"):
+        DaskThresholdedMultiLabel(inner, **promise).fit(*arrays(X, Y))
+    model = DaskThresholdedMultiLabel(inner, cv=0.5, refit=False, **promise).fit(*arrays(X, Y))
+    assert "theory 5.9" in model.guarantee_
 
 
 CANDIDATES = {"response_method": "predict_scores", "n_candidates": 3}

@@ -207,7 +207,8 @@ def test_notebooks_run(path, monkeypatch):
 
 def test_statements_of_the_appendix_have_a_test():
     stated = re.findall(r"\*\*(\d+\.\d+[a-z]?)", (DOCS / "appendix.md").read_text())
-    tests = (Path(__file__).parent / "test_theory.py").read_text()
+    files = ("test_theory.py", "test_promises.py", "test_intervals.py", "test_missing_labels.py")
+    tests = "".join((Path(__file__).parent / name).read_text() for name in files)
     tested = {f"{a}.{b}" for a, b in re.findall(r"def test_(\d+)_(\d+[a-z]?)_", tests)}
     # Parts of 3.4 are tested on their own.
     untested = {number for number in stated if not any(t.startswith(number) for t in tested)}
@@ -215,8 +216,65 @@ def test_statements_of_the_appendix_have_a_test():
     assert untested == {"2.4", "8.2", "9.1"}
 
 
-def test_gallery_has_an_order():
-    """An example that is not named there would come last, by chance."""
-    text = (DOCS / "_gallery.py").read_text()
+def test_gallery_has_groups():
+    """An example that is not named there would be on no page."""
+    text = (DOCS / "examples" / "index.rst").read_text()
     for path in (DOCS / "examples").glob("plot_*.py"):
-        assert f'"{path.name}"' in text, path.name
+        assert f"   examples/{path.name}\n" in text, path.name
+        assert f"   {path.stem}\n" in text, path.stem
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    return importlib.import_module("_figures")
+
+
+@pytest.fixture
+def compared():
+    return json.loads((ROOT / "benchmarks" / "results" / "compare.json").read_text())
+
+
+def test_readme_shows_the_stored_results(figures, compared):
+    remedy = "run python docs/_figures.py"
+    readme = (ROOT / "README.md").read_text()
+    assert figures.readme_text(compared, readme) == readme, remedy
+    stored = (DOCS / "images" / "speed_and_quality.svg").read_text()
+    assert figures.readme_figure(compared) == stored, remedy
+
+
+def test_claims_of_the_front_page_are_stored_figures(figures, compared):
+    """Sentences of docs/index.md beside its figure; change them where this fails."""
+    cooking, imports = (
+        {figures.short(row["contender"]): row for row in figures.fastest(compared, name)}
+        for name in figures.FRONT_SETS
+    )
+    ours = "one_vs_rest, squared hinge"
+    assert abs(cooking[ours]["J*"] - cooking["scikit-learn LinearSVC"]["J*"]) < 0.005
+    best = max(imports, key=lambda name: imports[name]["J*"])
+    assert best == "omikuji 3 trees"
+    assert imports["scikit-learn LinearSVC"]["J*"] > imports[ours]["J*"]
+    for rows in (cooking, imports):
+        for peer in ("omikuji 3 trees", "napkinXC PLT"):
+            assert rows[peer]["memory_mb"] < rows[ours]["memory_mb"]
+
+
+def test_figures_have_the_colours_of_the_style_sheet(figures):
+    style = (DOCS / "_static" / "site.css").read_text()
+    for i, family in enumerate(figures.FAMILIES):
+        for colour in figures.COLOURS[family]:
+            assert f"--f{i}: {colour};" in style
+
+
+def test_names_beside_points_do_not_overlap(figures, compared):
+    for name in figures.real_sets(compared):
+        items = figures.points(compared, name)
+        for size in (figures.WIDE, figures.NARROW):
+            frame = figures.frame_of(items, size)
+            boxes = figures.place(
+                [frame.at(p.x, p.y) for p in items], [p.name for p in items], frame
+            )
+            for i, box in enumerate(boxes):
+                assert all(figures.overlap(box, other) == 0 for other in boxes[:i]), name
+                assert box[0] >= 0, name
+                assert box[2] <= size.width, name

@@ -288,6 +288,14 @@ def load_within_limits(path):
         tracemalloc.stop()
 
 
+def test_a_name_that_is_longer_than_the_directory_is_refused(files, tmp_path):
+    data = bytearray(files["global"][1].read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 28] += 78
+    (tmp_path / "longer").write_bytes(data)
+    with pytest.raises(ValueError, match="not as it was written"):
+        load_model(tmp_path / "longer")
+
+
 def test_mutated_files_are_refused(files, tmp_path):
     rng, path = random.Random(0), tmp_path / "mutated"
     sources = [files[name][1].read_bytes() for name in ("global", "network", "tree", "joint")]

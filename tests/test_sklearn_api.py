@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skmultireduce
+from skmultireduce import _sklearn
 
 EXPECTED = {id(estimator): failures for estimator, failures in INSTANCES}
 
@@ -39,6 +40,25 @@ def test_registry_has_every_public_estimator():
 def test_html_and_text_representation(estimator):
     assert type(estimator).__name__ in estimator._repr_html_()
     assert type(estimator).__name__ in repr(estimator)
+
+
+@pytest.mark.parametrize("estimator", [e for e, _ in INSTANCES], ids=repr)
+def test_html_links_to_the_page_of_the_estimator(estimator, monkeypatch):
+    page = f"https://pages.example/api/generated/skmultireduce.{type(estimator).__name__}.html"
+    monkeypatch.setattr(_sklearn, "documentation_address", lambda: "https://pages.example")
+    assert f'href="{page}"' in estimator._repr_html_()
+    monkeypatch.setattr(_sklearn, "documentation_address", lambda: "")
+    assert "pages.example" not in estimator._repr_html_()
+
+
+def test_address_of_the_documentation_is_that_of_the_package(monkeypatch):
+    class Package:
+        def get_all(self, name):
+            assert name == "Project-URL"
+            return ["Repository, https://code.example", "Documentation, https://pages.example/"]
+
+    monkeypatch.setattr(_sklearn, "metadata", lambda name: Package())
+    assert _sklearn.documentation_address.__wrapped__() == "https://pages.example"
 
 
 @pytest.mark.parametrize("estimator", [e for e, _ in INSTANCES], ids=repr)

@@ -8,6 +8,8 @@ of pairs, the spread of :math:`\sigma`, the expected size of the set given a pic
 """
 
 # %%
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import jaccard_score
@@ -57,7 +59,7 @@ rare = make_label_sets(
 )
 train, test = slice(0, 10000), slice(10000, None)
 result = diagnose(None, None, rare.Y)
-print(result.recommendations["jaccard_micro"], "\n")
+print(fill(result.recommendations["jaccard_micro"], 79), "\n")
 
 linear = MultiLabelSGDClassifier(alpha=0, random_state=0)
 models = {

@@ -79,8 +79,7 @@ for position, name in zip(positions, scores, strict=True):
 ax.set_yticks(positions, list(scores))
 ax.invert_yaxis()
 ax.set_xlim(0, 1.35 * max(scores.values()))
-ax.set(xlabel="micro-averaged Jaccard index on test rows", title="Heads on 256 dimensions")
-figure.tight_layout()
+_ = ax.set(xlabel="micro-averaged Jaccard index on test rows", title="Heads on 256 dimensions")
 
 # %%
 # What the head knows, label by label

@@ -43,7 +43,7 @@ for scale in scales:
     order = np.argsort(curve["thresholds"])
     fixed.append(np.interp(middle, curve["thresholds"][order], curve["scores"][order]))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.6, 3.3))
 left.errorbar(
     scales, results["score"], results["std_score"], marker="o", capsize=3, label="own cutoff"
 )

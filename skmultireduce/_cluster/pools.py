@@ -138,6 +138,7 @@ class ClusterPool:
     dtype: Any = None
 
     weighted: ClassVar[bool] = False
+    gain: ClassVar[None] = None
 
     @staticmethod
     def on_workers(client: Client, estimator: Any) -> Future:

@@ -33,7 +33,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from .._data.label_sets import LabelSets
 from .metric import METRICS, Metric
 from .score_map import ScoreMap
-from .scores import DenseScores, Pool
+from .scores import DenseScores, Pool, true_weights
 
 __all__ = [
     "Accumulator",
@@ -152,10 +152,9 @@ class Histogram(Accumulator):
             raise ValueError(
                 "The estimator's scores contain NaN. Check its training data and parameters."
             )
-        rows = sets.rows
-        self.keys.append(keys_of(scores.of(rows, sets.indices)))
+        self.keys.append(keys_of(scores.of(sets.rows, sets.indices)))
         self.labels.append(sets.indices)
-        self.weights.append(_NO_WEIGHT if weight is None else weight[rows])
+        self.weights.append(_NO_WEIGHT if weight is None else true_weights(sets, weight))
         self.n_rows += scores.n_rows if weight is None else weight.sum()
 
     def __add__(self, other: Histogram) -> Histogram:
@@ -276,6 +275,8 @@ class Search:
         has its own cut.
     n_jobs : int, default=None
         Threads over pools.
+    promise : Promise or None, default=None
+        What the cut has to keep on new rows.
     """
 
     pools: Sequence[Pool]
@@ -284,11 +285,17 @@ class Search:
     average: str = "micro"
     constraint: Mapping[str, float] = field(default_factory=dict)
     n_jobs: int | None = None
+    promise: Any = None
 
     @property
     def weighted(self) -> bool:
         """Whether rows have weights."""
         return any(pool.weighted for pool in self.pools)
+
+    @property
+    def gained(self) -> bool:
+        """Whether true labels count otherwise than predictions."""
+        return self.pools[0].gain is not None
 
     @property
     def n_labels(self) -> int:

@@ -12,10 +12,10 @@ from .averages import RowGains, label_counts
 from .counters import Accumulator, Histogram, PooledBins, Search, suffix_sums, values_of
 from .metric import METRICS, Metric
 from .score_map import ScoreMap
-from .scores import DenseScores, Pool, array_blocks
+from .scores import DenseScores, Pool, array_blocks, true_weights
 from .search import find
 
-__all__ = ["Cut", "best_jaccard", "curve", "evaluate"]
+__all__ = ["Cut", "best_jaccard", "curve", "evaluate", "metric_at"]
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,17 @@ class _Sides(Accumulator):
         rows, labels = sets.rows, sets.indices
         w = np.ones(scores.n_rows) if weight is None else weight
         hit = scores.of(rows, labels) >= self.value[labels]
-        size = len(self.value)
-        self.positives += np.bincount(labels, w[rows], minlength=size)
-        true = np.bincount(labels[hit], w[rows][hit], minlength=size)
+        size, true_weight = len(self.value), true_weights(sets, w)
+        self.positives += np.bincount(labels, true_weight, minlength=size)
+        true = np.bincount(labels[hit], true_weight[hit], minlength=size)
         self.tp += true
         if self.average == "macro":
             chosen = scores.values >= scores.per_label(self.value)
             self.fp += scores.count_labels(chosen, w) - true
-        row_tp = np.bincount(rows[hit], minlength=scores.n_rows).astype(float)
-        above, below = self.metric.terms(row_tp, predicted - row_tp, sets.sizes)
+        gain = true_weights(sets, np.ones(scores.n_rows))
+        row_tp = np.bincount(rows[hit], gain[hit], minlength=scores.n_rows)
+        positives = np.bincount(rows, gain, minlength=scores.n_rows)
+        above, below = self.metric.terms(row_tp, predicted - row_tp, positives)
         if self.average == "samples":
             above = np.divide(above, below, out=np.zeros(len(w)), where=below > 0)
             below = np.ones_like(above)
@@ -245,29 +247,52 @@ def curve(search: Search, n_points: int | None = None) -> dict[str, np.ndarray]:
     if not len(keys):
         none = np.empty(0)
         return {"thresholds": none, "scores": none, "precision": none, "recall": none}
-    bins = search.run(lambda _: PooledBins(keys, histogram.weighted))[0]
-    counts = every.tp[chosen], bins.at_least()[1:] - every.tp[chosen], every.positives
-    if search.average == "micro":
-        scores = search.metric.ratio(*counts)
-    elif search.average == "samples":
-        gains = search.run(lambda _: RowGains(search.metric, keys))[0]
-        scores = suffix_sums(gains.gain) / histogram.n_rows
-    else:
-        step = max(1, 2**22 // search.n_labels)
-        scores = np.concatenate(
-            [
-                search.metric.ratio(
-                    *label_counts(search, search.maps[0], histogram, keys[i : i + step])
-                ).mean(axis=0)
-                for i in range(0, len(keys), step)
-            ]
-        )
+    tp = every.tp[chosen]
+    scores, fp = metric_at(search, histogram, keys, tp, every.positives)
+    counts = tp, fp, every.positives
     return {
         "thresholds": thresholds,
         "scores": scores,
         "precision": METRICS["precision"].ratio(*counts),
         "recall": METRICS["recall"].ratio(*counts),
     }
+
+
+def metric_at(
+    search: Search, histogram: Histogram, keys: np.ndarray, tp: np.ndarray, positives: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Metric, and number of false positives, at cuts with ascending keys.
+
+    Parameters
+    ----------
+    search : Search
+        With one map.
+    histogram : Histogram
+        Of its scores.
+    keys, tp : ndarray of shape (n,)
+        Finite cuts, and the true positives there.
+    positives : number
+        All positives.
+
+    Returns
+    -------
+    scores, fp : ndarray of shape (n,)
+    """
+    bins = search.run(lambda _: PooledBins(keys, histogram.weighted))[0]
+    fp = bins.at_least()[1:] - tp
+    if search.average == "micro":
+        return search.metric.ratio(tp, fp, positives), fp
+    if search.average == "samples":
+        gains = search.run(lambda _: RowGains(search.metric, keys))[0]
+        return suffix_sums(gains.gain) / histogram.n_rows, fp
+    step = max(1, 2**22 // search.n_labels)
+    parts = [
+        search.metric.ratio(
+            *label_counts(search, search.maps[0], histogram, keys[i : i + step])
+        ).mean(axis=0)
+        for i in range(0, len(keys), step)
+    ]
+    return np.concatenate(parts), fp
 
 
 def best_jaccard(label_sets: LabelSets, scores: np.ndarray) -> tuple[float, float]:

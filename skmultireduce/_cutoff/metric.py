@@ -6,6 +6,7 @@ searches for cutoffs need, and all that they need.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 AVERAGES = ("micro", "samples", "macro")
+# Bootstrap samples for the spread of a scorer that is not exact.
+_N_SAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -217,20 +220,60 @@ class Scoring:
         self, sets: list[LabelSets], weights: list[np.ndarray | None], target: Target
     ) -> Callable[[np.ndarray, np.ndarray], float]:
         """Metric of predicted (row, label) pairs against the truth of all pools."""
-        sizes = np.concatenate([np.zeros(1, np.int64), *(s.sizes for s in sets)])
-        y_true = target.to_output(np.cumsum(sizes), np.concatenate([s.indices for s in sets]))
-        n_rows = len(sizes) - 1
-        extra = {}
-        if weights[0] is not None:
-            extra["sample_weight"] = np.concatenate(weights)
+        y_true, weight = _truth(sets, weights, target)
 
         def score(rows: np.ndarray, labels: np.ndarray) -> float:
-            order = np.lexsort((labels, rows))
-            indptr = np.zeros(n_rows + 1, dtype=np.int64)
-            np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
-            y_pred = target.to_output(indptr, labels[order].astype(np.int32))
-            found = self.function(y_true, y_pred, **extra)
-            with naming("scoring"):
-                return float(found)
+            return self._value(y_true, _predicted(rows, labels, y_true.shape[0], target), weight)
 
         return score
+
+    def spread(
+        self,
+        sets: list[LabelSets],
+        weights: list[np.ndarray | None],
+        target: Target,
+        pairs: tuple[np.ndarray, np.ndarray],
+    ) -> float:
+        """Standard deviation of the metric of predicted pairs over bootstrap samples of rows."""
+        y_true, weight = _truth(sets, weights, target)
+        n_rows = y_true.shape[0]
+        y_pred = _predicted(*pairs, n_rows, target)
+        rng = np.random.default_rng(n_rows)
+        found = []
+        with warnings.catch_warnings():
+            # What is undefined in a sample need not be so in all rows.
+            warnings.simplefilter("ignore")
+            for _ in range(_N_SAMPLES):
+                rows = rng.integers(0, n_rows, n_rows)
+                own = None if weight is None else weight[rows]
+                try:
+                    found.append(self._value(y_true[rows], y_pred[rows], own))
+                except ValueError:
+                    return float("nan")
+        return float(np.std(found, ddof=1))
+
+    def _value(self, y_true: Any, y_pred: Any, weight: np.ndarray | None) -> float:
+        found = self.function(y_true, y_pred, **_as_kwargs(weight))
+        with naming("scoring"):
+            return float(found)
+
+
+def _as_kwargs(weight: np.ndarray | None) -> dict[str, np.ndarray]:
+    return {} if weight is None else {"sample_weight": weight}
+
+
+def _truth(
+    sets: list[LabelSets], weights: list[np.ndarray | None], target: Target
+) -> tuple[Any, np.ndarray | None]:
+    """True labels and weights of the rows of all pools, as a scorer takes them."""
+    sizes = np.concatenate([np.zeros(1, np.int64), *(s.sizes for s in sets)])
+    y_true = target.to_output(np.cumsum(sizes), np.concatenate([s.indices for s in sets]))
+    return y_true, None if weights[0] is None else np.concatenate(weights)
+
+
+def _predicted(rows: np.ndarray, labels: np.ndarray, n_rows: int, target: Target) -> Any:
+    """Predicted labels as a scorer takes them."""
+    order = np.lexsort((labels, rows))
+    indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+    return target.to_output(indptr, labels[order].astype(np.int32))

@@ -61,11 +61,14 @@ class Bins(Accumulator):
         return out
 
 
-def _bounds(histogram: Histogram, candidates: Candidates) -> tuple[np.ndarray, ...]:
+def _bounds(histogram: Histogram, candidates: Candidates, gained: bool) -> tuple[np.ndarray, ...]:
     """Bucket of each candidate, scores above it, least and most false positives."""
     bucket = (candidates.keys >> candidates.keys.dtype.type(histogram.shift)).astype(np.int64)
     at_least = suffix_sums(histogram.counts)
     above = (at_least - histogram.counts)[bucket]
+    if gained:
+        # A true label may take away from what is counted as wrong.
+        return bucket, above, above - candidates.tp, at_least[bucket] - candidates.tp
     tp = np.append(candidates.tp, candidates.tp.dtype.type(0))
     # Buckets ascend: candidates of the same one are neighbours.
     new = np.append(True, bucket[1:] != bucket[:-1])
@@ -80,11 +83,16 @@ def _plan(
 ) -> tuple[float, Callable[[float], Plan | None]]:
     """Lower bound of the optimum, and the plan for a given lower bound."""
     candidates = histogram.candidates()
-    bucket, above, fp_least, fp_most = _bounds(histogram, candidates)
+    bucket, above, fp_least, fp_most = _bounds(histogram, candidates, search.gained)
     tp, positives = candidates.tp, candidates.positives
     upper = search.metric.ratio(tp, fp_least, positives)
     lower = search.metric.ratio(tp, fp_most, positives)
     possible = feasible(search.constraint, tp, fp_least, positives)
+    if search.gained:
+        # A bound may have nothing below the line.
+        empty = np.asarray(search.metric.terms(tp, fp_least, positives)[1]) <= 0
+        upper[empty] = np.inf
+        possible = np.ones(len(tp), dtype=bool)
     sure = feasible(search.constraint, tp, fp_most, positives)
     floor = max(floor, lower[sure].max(initial=-np.inf))
 

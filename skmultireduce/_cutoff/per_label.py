@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .certify import Windows
 from .counters import (
     Histogram,
     InfeasibleError,
@@ -41,7 +42,9 @@ class LabelCuts(NamedTuple):
     silent: np.ndarray
 
 
-def find_for_labels(search: Search, min_positives: int = 0) -> LabelCuts:
+def find_for_labels(
+    search: Search, min_positives: int = 0, windows: Windows | None = None
+) -> LabelCuts:
     """Best cut of each label, exact.
 
     For ``average="macro"`` each label has its own optimum. For ``"micro"`` the cuts are the
@@ -60,12 +63,17 @@ def find_for_labels(search: Search, min_positives: int = 0) -> LabelCuts:
     min_positives : int, default=0
         Labels with fewer positives (rows, unweighted) take the cut that is best as the only
         one.
+    windows : Windows or None
+        The cuts of each label that keep a promise, in place of the constraint; no label takes
+        a common cut then.
 
     Returns
     -------
     cuts : LabelCuts
     """
     n_labels = search.n_labels
+    if windows is not None:
+        min_positives = 0
     rare = sum(pool.counts() for pool in search.pools) < min_positives
     histogram, common = _common_cut(search, rare)
     keys, labels, weights = histogram.positives()
@@ -101,8 +109,14 @@ def find_for_labels(search: Search, min_positives: int = 0) -> LabelCuts:
     is_cut[first[:-1]] = False
     tp, fp, cuts, owner = tp[is_cut], fp[is_cut], slot_keys[is_cut], slot_labels[is_cut]
     silent = np.zeros(n_labels, dtype=bool)
-    if search.constraint:
-        kept, silent = _within(search, tp, fp, positives, owner)
+    if search.constraint or windows is not None:
+        if windows is None:
+            ok = feasible(search.constraint, tp, fp, positives[owner])
+            never_none = "recall" in search.constraint
+        else:
+            ok = (cuts > windows.low[owner]) & (cuts <= windows.high[owner])
+            never_none = windows.never_none
+        kept, silent = _within(ok, owner, n_labels, never_none)
         tp[silent[owner]] = fp[silent[owner]] = 0
         tp, fp, cuts, owner = tp[kept], fp[kept], cuts[kept], owner[kept]
     start = np.searchsorted(owner, every)
@@ -142,16 +156,14 @@ def _slots_of(
 
 
 def _within(
-    search: Search, tp: np.ndarray, fp: np.ndarray, positives: np.ndarray, owner: np.ndarray
+    ok: np.ndarray, owner: np.ndarray, n_labels: int, never_none: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts that are within the constraint, and labels that have none."""
-    n_labels = search.n_labels
+    """Cuts that are allowed, and labels that have none."""
     start = np.searchsorted(owner, np.arange(n_labels))
-    ok = feasible(search.constraint, tp, fp, positives[owner])
     silent = ~np.logical_or.reduceat(ok, start)
     last = np.append(start[1:], len(owner)) - 1
     # The highest cut predicts nothing, which is not imprecise.
-    ok[last] |= silent | ("recall" not in search.constraint)
+    ok[last] |= silent | (not never_none)
     return ok, silent
 
 

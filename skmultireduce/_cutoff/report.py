@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._data.label_sets import LabelSets
+from .intervals import betting_interval, binomial_interval
 from .metric import METRICS
 
 __all__ = ["LabelCounts", "Report", "count_labels"]
@@ -89,11 +90,19 @@ class Report:
     groups: dict[str, dict[str, float]]
 
     @classmethod
-    def of(cls, counts: LabelCounts, names: np.ndarray, cutoffs: np.ndarray | None) -> Report:
+    def of(
+        cls,
+        counts: LabelCounts,
+        names: np.ndarray,
+        cutoffs: np.ndarray | None,
+        confidence: float | None = None,
+    ) -> Report:
         """Report of counts."""
         tp, fp, positives = counts.tp, counts.predicted - counts.tp, counts.positives
         labels = {name: metric.ratio(tp, fp, positives) for name, metric in _METRICS.items()}
         labels |= {"support": positives, "predicted": counts.predicted}
+        if confidence is not None:
+            labels |= _label_intervals(tp, fp, positives, confidence)
         if cutoffs is not None:
             labels["cutoff"] = cutoffs
         total = {"support": positives.sum(), "predicted": counts.predicted.sum()}
@@ -114,6 +123,9 @@ class Report:
         }
         for values in averages.values():
             values |= {name: float(value) for name, value in total.items()}
+        if confidence is not None:
+            averages["micro avg"] |= _row_intervals(*rows, len(names), confidence, by_row=False)
+            averages["samples avg"] |= _row_intervals(*rows, len(names), confidence, by_row=True)
         return cls(names, labels, averages, cls._groups_of(labels))
 
     @staticmethod
@@ -148,7 +160,10 @@ class Report:
     def as_text(self, digits: int, most_labels: int) -> str:
         """Table as text: labels if there are few, groups by frequency if there are many."""
         few = len(self.names) <= most_labels
-        columns = [name for name in self.labels if few or name != "cutoff"]
+        hidden = {f"{name}_{end}" for name in _METRICS for end in ("low", "high")}
+        shown = {"f1-score_low", "f1-score_high"} if few else set()
+        hidden = hidden - shown | (set() if few else {"cutoff"})
+        columns = [name for name in self.labels if name not in hidden]
         rows: list[tuple[str, list[float]]] = []
         if few:
             values = [self.labels[name] for name in columns]
@@ -161,13 +176,54 @@ class Report:
         for name, found in self.averages.items():
             rows.append((name, [found.get(column, np.nan) for column in columns]))
         width = max(len(name) for name, _ in rows)
-        lines = [" " * width + "".join(f"{column:>11}" for column in columns), ""]
+        titles = {"f1-score_low": "f1 from", "f1-score_high": "f1 to"}
+        heads = [titles.get(column, column) for column in columns]
+        lines = [" " * width + "".join(f"{head:>11}" for head in heads), ""]
         for i, (name, values) in enumerate(rows):
             if i == split:
                 lines.append("")
             cells = [_cell(c, v, digits) for c, v in zip(columns, values, strict=True)]
             lines.append(f"{name:>{width}}" + "".join(f"{cell:>11}" for cell in cells))
         return "\n".join(lines) + "\n"
+
+
+def _label_intervals(
+    tp: np.ndarray, fp: np.ndarray, positives: np.ndarray, confidence: float
+) -> dict[str, np.ndarray]:
+    """Interval of each metric of each label; given their number trials are independent."""
+    trials = {"precision": tp + fp, "recall": positives, "jaccard": positives + fp}
+    found = {name: binomial_interval(tp, n, confidence) for name, n in trials.items()}
+    # F1 is a function of the Jaccard index.
+    low, high = found["jaccard"]
+    found["f1-score"] = 2 * low / (1 + low), 2 * high / (1 + high)
+    return _as_columns(found)
+
+
+def _row_intervals(
+    tp: np.ndarray,
+    fp: np.ndarray,
+    positives: np.ndarray,
+    n_labels: int,
+    confidence: float,
+    *,
+    by_row: bool,
+) -> dict[str, float]:
+    found = {}
+    for name, metric in _METRICS.items():
+        above, below = metric.terms(tp, fp, positives)
+        bound = 2 * n_labels if name == "f1-score" else n_labels
+        if by_row:
+            above, below, bound = metric.ratio(tp, fp, positives), np.ones(len(tp)), 1
+        found[name] = betting_interval(above, below, bound, confidence)
+    return _as_columns(found)
+
+
+def _as_columns(found: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
+    return {
+        f"{name}_{end}": value
+        for name in _METRICS
+        for end, value in zip(("low", "high"), found[name], strict=True)
+    }
 
 
 def _group_name(low: float, high: float) -> str:

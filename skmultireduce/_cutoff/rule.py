@@ -11,7 +11,7 @@ import numpy as np
 from .score_map import ScoreMap
 from .scores import DenseScores, Pool, Source
 
-__all__ = ["CutRule", "rule_of"]
+__all__ = ["CutRule", "count_apart", "rule_of"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ class CutRule:
             decision = self.decision(mapped)
             out.append(mapped.dense(decision, np.finfo(decision.dtype).min))
         return np.concatenate(out)
+
+
+def count_apart(first: tuple[CutRule, Any], second: tuple[CutRule, Any], X: Any) -> int:
+    """Labels of rows that two pairs of a rule and an estimator decide differently."""
+    numbers = []
+    for rule, estimator in (first, second):
+        offsets, labels = rule.label_sets(estimator, X)
+        rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+        numbers.append(rows * np.int64(rule.source.n_labels) + labels)
+    return len(np.setxor1d(*numbers, assume_unique=True))
 
 
 def rule_of(estimator: Any, X: Any = None) -> tuple[Any, CutRule] | None:

@@ -55,6 +55,10 @@ class ScoreMap:
         """Cutoff that mapped scores are compared with, from the readable one."""
         return cutoff
 
+    def lowest(self, n_labels: int, dtype: Any) -> Any:
+        """Lowest cut that has a number below it: all that has a score is predicted."""
+        return np.nextafter(np.finfo(dtype).min, np.dtype(dtype).type(0))
+
     @property
     def limited(self) -> bool:
         """Whether the number of labels of a row is limited."""
@@ -152,6 +156,9 @@ class RelativeMap(ScoreMap):
 
     plain: ClassVar[bool] = False
 
+    def lowest(self, n_labels: int, dtype: Any) -> Any:
+        return np.dtype(dtype).type(0)
+
     def mapped(
         self, scores: DenseScores, log_prior: np.ndarray | None, memo: dict | None = None
     ) -> DenseScores:
@@ -189,6 +196,9 @@ class RankMap(ScoreMap):
         )
         rank[np.isneginf(values)] = -np.inf
         return scores.like(rank)
+
+    def lowest(self, n_labels: int, dtype: Any) -> Any:
+        return np.dtype(dtype).type(1 - n_labels)
 
     def readable(self, threshold: np.ndarray, value: Any) -> np.ndarray:
         return np.array(0 if np.isposinf(value) else int(1 - value))

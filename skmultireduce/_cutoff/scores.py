@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +36,7 @@ __all__ = [
     "row_weights",
     "rows_of",
     "sorted_scores",
+    "true_weights",
 ]
 
 _NO_WEIGHT = np.empty(0)
@@ -338,6 +339,8 @@ class Pool:
         Logarithm of the labels' frequencies in training, for ``"adjusted"``.
     dtype : dtype or None
         Type that scores are converted to; None leaves them.
+    gain : ndarray of shape (n_labels,) or None
+        What a true label counts; None: 1.
     """
 
     blocks: ScoreBlocks
@@ -345,6 +348,7 @@ class Pool:
     weight: np.ndarray | None = None
     log_prior: np.ndarray | None = None
     dtype: Any = None
+    gain: np.ndarray | None = None
 
     @property
     def n_labels(self) -> int:
@@ -353,8 +357,8 @@ class Pool:
 
     @property
     def weighted(self) -> bool:
-        """Whether rows have weights."""
-        return self.weight is not None
+        """Whether rows have weights, or labels gains: whether counts are no integers."""
+        return self.weight is not None or self.gain is not None
 
     def counts(self) -> np.ndarray:
         """Number of rows of each label."""
@@ -370,6 +374,12 @@ class Pool:
         for rows, scores in self.typed_blocks():
             sets = self.label_sets.part(rows.start, rows.stop)
             weight = None if self.weight is None else self.weight[rows]
+            gains = None
+            if self.gain is not None:
+                gains = self.gain[sets.indices]
+                weight = np.ones(sets.n_rows) if weight is None else weight
+            # Where y was real-valued its values are not meant here.
+            sets = replace(sets, values=gains)
             memo: dict = {}
             for score_map, accumulator in jobs:
                 accumulator.add(score_map(scores, self.log_prior, memo), sets, weight)
@@ -379,6 +389,12 @@ class Pool:
 def row_weights(pool: Pool) -> np.ndarray:
     """Weights of a pool's rows, 1 if there are none."""
     return np.ones(pool.label_sets.n_rows) if pool.weight is None else pool.weight
+
+
+def true_weights(sets: LabelSets, weight: np.ndarray) -> np.ndarray:
+    """What each true label counts: the weight of its row, times its gain."""
+    own = weight[sets.rows]
+    return own if sets.values is None else own * sets.values
 
 
 def array_blocks(scores: np.ndarray, step: int | None = None) -> ScoreBlocks:
@@ -579,10 +595,15 @@ class Source:
         return self.method == "predict_scores"
 
     @property
+    def n_scores(self) -> int:
+        """Number of scores of a row, at most."""
+        return min(self.n_candidates, self.n_labels) if self.sparse else self.n_labels
+
+    @property
     def row_bytes(self) -> int:
         """Memory that the scores of a row take, at most."""
         # With the labels' numbers, and what is made of them.
-        return 24 * min(self.n_candidates, self.n_labels) if self.sparse else 8 * self.n_labels
+        return (24 if self.sparse else 8) * self.n_scores
 
     def scores(self, estimator: Any, X: Any) -> DenseScores:
         """Scores of rows, from any of scikit-learn's multi-label shapes.

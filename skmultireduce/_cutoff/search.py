@@ -104,6 +104,11 @@ class Pairs(Accumulator):
         self.parts.append((rows + self.n_rows, labels, scores.values[chosen]))
         self.n_rows += scores.n_rows
 
+    def chosen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and labels of the pairs."""
+        rows, labels, _ = (np.concatenate(p) for p in zip(*self.parts, strict=True))
+        return rows, labels
+
     def __add__(self, other: Pairs) -> Pairs:
         """Pairs of both sets of rows, one below the other."""
         self.check_same(other)

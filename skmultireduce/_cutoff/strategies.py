@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .counters import Search
+from .._data.naming import naming
+from .certify import Promise, find_promised, label_windows
+from .counters import Histogram, Search
 from .evaluation import Cut, evaluate
 from .metric import Scoring
 from .per_label import find_for_labels
@@ -52,6 +54,10 @@ class Chosen:
         What was maximised.
     silent : ndarray of shape (n_labels,), bool, or None
         Labels that cannot reach the constraint.
+    value : floating
+        The cut, if there is one.
+    histogram : Histogram or None
+        Of the mapped scores then.
     """
 
     score_map: ScoreMap
@@ -59,6 +65,8 @@ class Chosen:
     cut: Cut
     score: float
     silent: np.ndarray | None = None
+    value: Any = None
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class Strategy(ABC):
     min_positives: int = 5
     min_precision: float | None = None
     min_recall: float | None = None
+    guarantee: str | None = None
+    confidence: float | None = None
+    label_propensities: Any = None
     prior_weight: Any = "auto"
     row_weight: Any = "auto"
 
@@ -84,12 +95,88 @@ class Strategy(ABC):
 
     @property
     def constraint(self) -> dict[str, float]:
-        """Least precision and recall."""
+        """Least precision and recall on the held-out rows."""
         given = {"precision": self.min_precision, "recall": self.min_recall}
         return {name: least for name, least in given.items() if least is not None}
 
+    @property
+    def promises(self) -> bool:
+        """Whether the constraint is promised for new rows."""
+        return self.guarantee is not None or self.confidence is not None
+
+    def promise(self, scoring: Scoring, n_labels: int, n_scores: int) -> Promise | None:
+        """What is promised of rows with at most so many scores, if anything is."""
+        if not self.promises:
+            return None
+        ((metric, least),) = self.constraint.items()
+        kind = "samples" if scoring.average == "samples" else "micro"
+        most = n_scores if self.max_labels is None else min(self.max_labels, n_scores)
+        return Promise(
+            metric, least, self.confidence, kind if self.single else "label", most, n_labels
+        )
+
+    def _check_promise(self, scoring: Scoring) -> None:
+        given = self.guarantee, self.confidence, tuple(self.constraint)
+        if given not in (
+            ("expectation", None, ("recall",)),
+            (None, self.confidence, ("precision",)),
+            (None, self.confidence, ("recall",)),
+        ):
+            raise ValueError(
+                "Promises for new rows are min_recall with guarantee='expectation', and "
+                f"min_precision or min_recall with confidence. Got {self._given_promise()}. Give "
+                "one of these pairs."
+            )
+        (least,) = self.constraint.values()
+        if not 0 < least < 1:
+            raise ValueError(
+                f"min_{given[2][0]}={least:g} is no promise that could be kept or broken; give a "
+                "number between 0 and 1."
+            )
+        if not scoring.exact:
+            raise ValueError(
+                "A promise needs a scoring that is a micro, samples or macro average of jaccard, "
+                "f1, fbeta, precision or recall. Choose one of them."
+            )
+
+    def _check_missing(self, scoring: Scoring) -> None:
+        if not (scoring.exact and scoring.average == "micro"):
+            raise ValueError(
+                "label_propensities corrects sums over all rows and labels, as in micro averages "
+                "of jaccard, f1, fbeta, precision or recall. Choose one of them as scoring."
+            )
+        if self.promises:
+            raise ValueError(
+                "label_propensities are known from elsewhere at best; guarantee and confidence "
+                "promise something of what is in y. Leave one of them out."
+            )
+
+    def gain(self, n_labels: int) -> np.ndarray | None:
+        """What a true label counts, where some are missing; None if none are."""
+        if self.label_propensities is None:
+            return None
+        with naming("label_propensities"):
+            chance = np.asarray(self.label_propensities, dtype=np.float64)
+        if chance.shape != (n_labels,):
+            raise ValueError(
+                f"label_propensities has the shape {chance.shape}; a number for each of the "
+                f"{n_labels} labels is needed."
+            )
+        if not np.all((chance > 0) & (chance <= 1)):
+            raise ValueError("label_propensities should be in (0, 1].")
+        return 1 / chance
+
+    def _given_promise(self) -> str:
+        names = ("guarantee", "confidence", "min_precision", "min_recall")
+        given = {name: getattr(self, name) for name in names}
+        return ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+
     def check(self, scoring: Scoring) -> None:
         """Refuse parameters that contradict each other."""
+        if self.promises:
+            self._check_promise(scoring)
+        if self.label_propensities is not None:
+            self._check_missing(scoring)
         if self.max_labels is not None and self.min_labels > self.max_labels:
             raise ValueError(
                 f"min_labels={self.min_labels} is larger than max_labels={self.max_labels}. "
@@ -123,7 +210,9 @@ class Strategy(ABC):
         -------
         chosen : Chosen
         """
-        if score_pairs is None:
+        if search.promise is not None:
+            found = find_promised(search, search.promise)
+        elif score_pairs is None:
             found = find(search)
         else:
             found = find_among_quantiles(search, score_pairs, N_QUANTILES)[0]
@@ -131,7 +220,9 @@ class Strategy(ABC):
         cut = evaluate(search.only(score_map), found.value)
         threshold = score_map.readable(cut.threshold, found.value)
         score = cut.score if score_pairs is None else found.score
-        return Chosen(score_map, threshold, cut, score)
+        return Chosen(
+            score_map, threshold, cut, score, value=found.value, histogram=found.histogram
+        )
 
 
 class Global(Strategy):
@@ -154,6 +245,11 @@ class PerLabel(Strategy):
                 "jaccard, f1, fbeta, precision or recall. Choose one of them, or "
                 "strategy='adjusted'."
             )
+        if self.guarantee is not None:
+            raise ValueError(
+                "guarantee='expectation' is about all labels together, or the mean over rows. "
+                "With strategy='per_label' give confidence, or choose strategy='global'."
+            )
         if self.constraint and self.min_labels:
             name = f"min_{next(iter(self.constraint))}"
             raise ValueError(
@@ -163,7 +259,10 @@ class PerLabel(Strategy):
             )
 
     def choose(self, search: Search, score_pairs: Any) -> Chosen:
-        cuts = find_for_labels(search, self.min_positives)
+        windows = None
+        if search.promise is not None:
+            windows = label_windows(search, search.promise, self.min_positives)
+        cuts = find_for_labels(search, self.min_positives, windows)
         cut = evaluate(search, cuts.values)
         threshold = cut.threshold.astype(np.float64)
         if cuts.common is not None:
@@ -179,6 +278,15 @@ class Adjusted(Strategy):
     name = "adjusted"
     score_map = AdjustedMap
     uses_prior = True
+
+    def check(self, scoring: Scoring) -> None:
+        super().check(scoring)
+        if self.promises:
+            raise ValueError(
+                "strategy='adjusted' tries several scores and may know the labels' frequencies "
+                "from the held-out rows, so that nothing is promised. Choose "
+                "strategy='global', 'relative', 'top_k' or 'per_label'."
+            )
 
     def maps(self, probability: bool) -> list[ScoreMap]:
         limits = self.min_labels, self.max_labels

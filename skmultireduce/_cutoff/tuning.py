@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from .._data.label_sets import Target
 from .counters import InfeasibleError, MixedTypesError, Search
 from .evaluation import Cut, curve, evaluate
+from .intervals import score_interval
 from .metric import Scoring
 from .score_map import ScoreMap
 from .scores import Pool, Source
-from .search import find_among_quantiles
+from .search import Pairs, find_among_quantiles
 from .strategies import N_QUANTILES, Chosen, Strategy
 
 __all__ = ["Tuned", "Tuning"]
 
 _N_CURVE_POINTS = 1000
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Tuned:
         Metric against cutoff.
     source : Source
         Where scores come from, in one type.
+    interval : (float, float)
+        Of the score of new rows; NaN if the metric is not exact or labels have their own cuts.
+    promise : str or None
+        What is promised of new rows.
     """
 
     score_map: ScoreMap
@@ -59,6 +66,8 @@ class Tuned:
     silent: np.ndarray | None
     curve: dict[str, np.ndarray] | None
     source: Source
+    interval: tuple[float, float] = (float("nan"), float("nan"))
+    promise: str | None = None
 
     @property
     def lowest_candidate(self) -> float | None:
@@ -103,10 +112,12 @@ class Tuned:
                 "Scores may not separate the labels, check the estimator."
             )
         if self.silent is not None and self.silent.any():
+            reach = "reach min_precision or min_recall with no cutoff on the held-out data"
+            if self.promise is not None:
+                reach = "have too few held-out rows to promise min_precision or min_recall"
             found["unreachable"] = (
-                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels reach "
-                "min_precision or min_recall with no cutoff on the held-out data; they are never "
-                "predicted. "
+                f"{np.count_nonzero(self.silent)} of {len(self.silent)} labels {reach}; they are "
+                "never predicted. "
                 "`unreachable_labels_` has their numbers; lower the constraint to predict them."
             )
         return found
@@ -175,8 +186,9 @@ class Tuning:
             self.strategy.maps(source.probability),
             self.scoring.metric,
             self.scoring.average,
-            self.strategy.constraint,
+            {} if self.strategy.promises else self.strategy.constraint,
             self.n_jobs,
+            self.strategy.promise(self.scoring, source.n_labels, source.n_scores),
         )
         best = self.strategy.choose(search, self._score_pairs(search, target))
         own = search.only(best.score_map)
@@ -194,6 +206,8 @@ class Tuning:
             best.silent,
             self._curve(own, target) if self.store else None,
             replace(source, dtype=dtype),
+            self._interval(own, best, target),
+            None if search.promise is None else search.promise.text(),
         )
 
     def _score_pairs(
@@ -209,6 +223,18 @@ class Tuning:
             return self.strategy.choose(search, self._score_pairs(search, target)).threshold
         except InfeasibleError:
             return np.full(np.shape(best.threshold), np.nan)
+
+    def _interval(self, search: Search, best: Chosen, target: Target) -> tuple[float, float]:
+        if best.histogram is None:
+            return float("nan"), float("nan")
+        if not self.scoring.exact:
+            pairs = search.run(lambda _: Pairs(best.value))[0].chosen()
+            facts = zip(*((pool.label_sets, pool.weight) for pool in search.pools), strict=True)
+            spread = self.scoring.spread(*map(list, facts), target, pairs)
+            reach = float(ndtri((1 + _CONFIDENCE) / 2)) * spread
+            return best.score - reach, best.score + reach
+        tuned = not self.strategy.constraint
+        return score_interval(search, best.histogram, best.value, _CONFIDENCE, tuned=tuned)
 
     def _spread(self, search: Search, best: Chosen) -> float:
         if not (self.spread and self.scoring.exact) or len(search.pools) < 2:

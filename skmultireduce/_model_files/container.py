@@ -40,6 +40,9 @@ DTYPES = frozenset(
 _FIRST_DAY = 33
 _READABLE = 0o600 << 16
 
+# Where the length of a name is in an entry of the directory.
+_NAME_LENGTH = 28
+
 _LOCAL = struct.Struct("<4s5H3L2H")
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -150,6 +153,7 @@ def read_container(path: str | os.PathLike, *, with_arrays: bool = True) -> tupl
         with _telling_damage(), zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             _check_members(members, size)
+            _check_names(file, archive.start_dir, members)
             for info in members:
                 _check_entry(file, info)
             header = _parse(_read_all(archive, members[0]))
@@ -206,6 +210,15 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         raise DamagedFileError("its members are longer than the file")
     if members[0].file_size > MOST_JSON:
         raise DamagedFileError(f"its header is longer than {MOST_JSON:,} bytes")
+
+
+def _check_names(file: BinaryIO, at: int, members: list[zipfile.ZipInfo]) -> None:
+    """Hold the lengths of names in the directory: `zipfile` cuts the last one at its end."""
+    for info in members:
+        file.seek(at + _NAME_LENGTH)
+        if int.from_bytes(file.read(2), "little") != len(info.filename):
+            raise DamagedFileError(f"the entry of {info.filename} is not as it was written")
+        at += zipfile.sizeCentralDir + len(info.filename) + len(info.extra)
 
 
 def _check_entry(file: BinaryIO, info: zipfile.ZipInfo) -> None:
