@@ -18,7 +18,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from .._cutoff.evaluation import best_jaccard
 from .._data.blocks import take_rows
@@ -131,7 +130,7 @@ class BaseSGDMultiLabel(
     @property
     def _model(self) -> Model:
         """The model for predictions."""
-        check_is_fitted(self)
+        self._check_fitted()
         return self._training.fitted
 
     def _plan(self, **changed: Any) -> Plan:
