@@ -2,7 +2,8 @@
 
 The same model is trained twice by `fit_stream`: without a break, and killed (SIGKILL) half
 way, then resumed from its last checkpoint. Every process has the limit. The file, of random
-words with laws that depend on the labels, is made in a temporary folder and removed.
+words with laws that depend on the labels, is made in a temporary folder and removed. With
+`--before`, the source tree of an earlier release, both train on the first part of the file too.
 """
 
 from __future__ import annotations
@@ -117,7 +118,26 @@ def train(job: str, folder: Path, args: argparse.Namespace) -> dict:
     }
 
 
-def report(found: dict[str, dict], size: int, limit: float, epochs: int) -> str:
+def first_part(path: Path, size: int) -> Path:
+    """Folder with the first lines of the file."""
+    folder = path.parent / "part"
+    folder.mkdir()
+    with path.open("rb") as whole, (folder / "train.txt").open("wb") as part:
+        for line in whole:
+            if part.tell() >= size:
+                break
+            part.write(line)
+    return folder
+
+
+def run(script: Path, job: str, options: list) -> subprocess.CompletedProcess:
+    """A job in a process, of the release that the script belongs to."""
+    command = [sys.executable, str(script), "--job", job, *map(str, options)]
+    env = measure.child_environment(1) | {"PYTHONPATH": str(script.parents[1])}
+    return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def report(found: dict[str, dict], size: int, limit: float, epochs: int, parts: list) -> str:
     """The figures as a page."""
     machine = measure.machine()
     same = found["whole"]["bits"] == found["resumed"]["bits"]
@@ -140,6 +160,15 @@ def report(found: dict[str, dict], size: int, limit: float, epochs: int) -> str:
             for name in ("peak address space (MB)", "peak resident memory (MB)")
         ]
         lines.append(f"| {job} | {passes[job]} | {figures['seconds']:.0f} | {' | '.join(peaks)} |")
+    if parts:
+        now, before = ([side["seconds of the processor"] for side in pair] for pair in parts)
+        lines += [
+            "",
+            f"The first {parts[0][0]['rows']:,} rows, one thread, seconds of the processor, "
+            f"least of {len(now)} runs in turns: {min(now):.1f}; with release 0.1.0 and "
+            f"scikit-learn's `HashingVectorizer(analyzer=str.split)` {min(before):.1f}, "
+            f"{min(before) / min(now):.1f} times as long.",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -152,6 +181,8 @@ def main() -> int:
     parser.add_argument("--block-size", type=int, default=10_000)
     parser.add_argument("--folder", type=Path, help="where to make the file")
     parser.add_argument("--save", type=Path, help="write the figures to this file")
+    parser.add_argument("--before", type=Path, help="source tree of an earlier release, built")
+    parser.add_argument("--part", type=float, default=0.6, help="gigabytes for --before")
     parser.add_argument("--kill-at", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--job", choices=["whole", "killed", "resumed"], help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -174,11 +205,8 @@ def main() -> int:
             if job == "killed":
                 n_blocks = args.epochs * found["whole"]["rows"] / args.block_size
                 options += ["--kill-at", int(n_blocks / 2)]
-            command = [sys.executable, __file__, "--job", job, *map(str, options)]
             begin = time.perf_counter()
-            done = subprocess.run(
-                command, env=measure.child_environment(1), stdout=subprocess.PIPE, text=True
-            )
+            done = run(Path(__file__).resolve(), job, options)
             if job == "killed":
                 assert done.returncode == -signal.SIGKILL
                 found[job] = {"seconds": time.perf_counter() - begin}
@@ -186,11 +214,26 @@ def main() -> int:
                 done.check_returncode()
                 found[job] = json.loads(done.stdout)
             print(job, json.dumps(found[job]), flush=True)
+        parts: list[list[dict]] = []
+        if args.before is not None:
+            parts = [[], []]
+            part = first_part(path, int(args.part * 1e9))
+            scripts = [
+                Path(__file__).resolve(),
+                args.before.resolve() / "benchmarks/stream.py",
+            ]
+            options[options.index("--folder") + 1] = part
+            for _ in range(2):
+                for script, side in zip(scripts, parts, strict=True):
+                    done = run(script, "whole", options)
+                    done.check_returncode()
+                    side.append(json.loads(done.stdout))
+                    print(script, json.dumps(side[-1]), flush=True)
     same = found["whole"]["bits"] == found["resumed"]["bits"]
     speed = (1 + args.epochs) * size / MB / found["whole"]["seconds"]
     print(f"{speed:.0f} MB/s read, vectorised and trained; resumed run has the same bits: {same}")
     if args.save:
-        args.save.write_text(report(found, size, args.limit, args.epochs))
+        args.save.write_text(report(found, size, args.limit, args.epochs, parts))
     return 0 if same else 1
 
 

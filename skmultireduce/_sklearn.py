@@ -74,9 +74,39 @@ def with_idf(vectorizer: Any, idf: Any) -> Any:
 
 
 def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
-    """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above."""
+    """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above.
+
+    SciPy's constructor takes as long as the scores of a text. Arrays that it would leave as
+    they are, of whose form there is no doubt, are put into the attributes of another matrix.
+    """
     wanted = get_config().get("sparse_interface", "spmatrix")
-    return (sp.csr_array if wanted == "sparray" else sp.csr_matrix)(arrays, shape, dtype)
+    kind = sp.csr_array if wanted == "sparray" else sp.csr_matrix
+    data, indices, indptr = arrays
+    wanted_dtype = data.dtype if dtype is None else np.dtype(dtype)
+    if kind is sp.csr_matrix and indices.dtype == np.int32 and indptr[-1] <= 2**31 - 1:
+        # As SciPy does for matrices, and not for arrays.
+        indptr = indptr.astype(np.int32, copy=False)
+    attributes = _attributes_of(kind)
+    if (
+        indices.dtype != np.int32
+        or indptr.dtype != np.int32
+        or wanted_dtype.char not in "bilqfd"
+        or max(shape) > np.iinfo(np.int32).max
+        or not len(data) == len(indices) == indptr[-1]
+        or not {"_shape", "data", "indices", "indptr"} <= attributes.keys()
+    ):
+        return kind(arrays, shape, dtype)
+    X = kind.__new__(kind)
+    data = data.astype(wanted_dtype, copy=False)
+    vars(X).update(
+        attributes, _shape=tuple(map(int, shape)), data=data, indices=indices, indptr=indptr
+    )
+    return X
+
+
+@cache
+def _attributes_of(kind: type) -> dict[str, Any]:
+    return dict(vars(kind((1, 1))))
 
 
 if tuple(map(int, __version__.split(".")[:2])) >= (1, 7):

@@ -13,6 +13,7 @@ from ._cutoff.rule import rule_of
 from ._data.label_names import names_of
 from ._reductions.table import BY_NAME, loss_of
 from .linear import MultiLabelSGDClassifier
+from .neural import MultiLabelMLPClassifier
 from .threshold import FixedThresholdMultiLabel, ThresholdedMultiLabel
 from .tree import LabelTreeClassifier
 
@@ -112,7 +113,7 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
         If skl2onnx is not installed.
     ValueError
         If the model has parts that are not numbers to compare scores with; the message
-        names the parameter.
+        names the parameter. If it is, or has inside, a label tree or a neural model.
 
     Notes
     -----
@@ -125,12 +126,12 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     >>> from skmultireduce.onnx import to_onnx
     >>> to_onnx(model, X[:1])  # doctest: +SKIP
     """
+    check_is_fitted(model)
+    _refuse_others(model)
     register_converters()
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
 
-    check_is_fitted(model)
-    _refuse_trees(model)
     if X is None and "initial_types" not in params:
         params["initial_types"] = [("X", FloatTensorType([None, model.n_features_in_]))]
     elif X is not None and hasattr(X, "astype") and getattr(X, "dtype", None) == np.float64:
@@ -146,14 +147,24 @@ def to_onnx(model: Any, X: Any = None, **params: Any) -> Any:
     return converted
 
 
-def _refuse_trees(model: Any) -> None:
-    """ONNX has no operators for the sparse weights and the search of a label tree."""
-    parts = [getattr(model, "steps", [(None, model)])[-1][1]]
-    parts += [getattr(parts[0], name, None) for name in ("estimator_", "estimator")]
+def _refuse_others(model: Any) -> None:
+    """ONNX has no operators for sparse rows and weights, nor for the search of a label tree."""
+    parts = []
+    while model is not None:
+        parts.append(model)
+        # Pipelines and cutoffs, in either order.
+        inner = getattr(model, "estimator_", getattr(model, "estimator", None))
+        model = inner if not hasattr(model, "steps") else model.steps[-1][1]
     if any(isinstance(part, LabelTreeClassifier) for part in parts):
         raise ValueError(
             "LabelTreeClassifier cannot be exported to ONNX, which has no operators for its "
             "sparse weights and its search. Export MultiLabelSGDClassifier, or pickle the tree."
+        )
+    if any(isinstance(part, MultiLabelMLPClassifier) for part in parts):
+        raise ValueError(
+            "MultiLabelMLPClassifier, as of a model of load_fasttext, cannot be exported to ONNX, "
+            "which has no operators for its sparse rows and for fastText's features. Export "
+            "MultiLabelSGDClassifier, or pickle the model."
         )
 
 

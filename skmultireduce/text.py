@@ -39,6 +39,12 @@ _NORMALIZE = {"l1": inplace_csr_row_normalize_l1, "l2": inplace_csr_row_normaliz
 _HASHED_DTYPES = frozenset(map(np.dtype, (np.float64, np.float32, np.int64, np.int32)))
 
 
+def _reads_lines(method: Any) -> Any:
+    """Mark a method that takes `Lines` for documents."""
+    method.reads_lines = True
+    return method
+
+
 def _is_hashed_dtype(dtype: Any) -> bool:
     try:
         return np.dtype(dtype) in _HASHED_DTYPES
@@ -343,6 +349,7 @@ class TfidfVectorizer(_CompiledCounts, sklearn_text.TfidfVectorizer):
         )
         self.n_jobs = n_jobs
 
+    @_reads_lines
     def transform(self, raw_documents: Iterable):
         """Return the matrix of the documents.
 
@@ -458,6 +465,7 @@ class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=No
         )
         self.n_jobs = n_jobs
 
+    @_reads_lines
     def transform(self, X: Iterable):
         """Return the matrix of the documents.
 

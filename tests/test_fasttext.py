@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from skmultireduce import text as ours
+from skmultireduce._datasets import fasttext_reader
 from skmultireduce.datasets import FastTextBlocks, iter_fasttext, read_fasttext
 
 SEPARATORS = " \t\v\f\r\0\n"
@@ -68,6 +70,103 @@ def test_separators_of_fasttext_separate(separator):
     assert bunch.target_names.tolist() == ["a", "b"]
     assert re.split(f"[{SEPARATORS}]", bunch.data[0]) == ["one", "two"]
     assert bunch.n_blank == 1
+
+
+PIECES = st.text("ab_\xa0,İΣ中\U0001f600", min_size=1, max_size=3) | st.sampled_from(
+    [
+        *SEPARATORS, " ", " ", "\n", "\n", "\ufeff", "\u200b", "__label__a ", "__label__b ",
+        "__label__é ", "__label__a,b ", "__label__a__label__b ", "__label__", "x__label__y",
+        "</s>",
+    ]
+)  # fmt: skip
+
+
+def result(function):
+    """Outcome and warnings of a call."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = function()
+        except ValueError as error:
+            return str(error)
+    return found, [str(warning.message) for warning in caught]
+
+
+@given(st.lists(PIECES, max_size=30).map("".join), st.sampled_from([None, ["a"], ["é", "b"]]))
+def test_compiled_reading_gives_what_the_plain_one_gives(tmp_path_factory, content, names):
+    path = tmp_path_factory.mktemp("lines") / "file.txt"
+    path.write_bytes(content.encode())
+    found, expected = [], []
+    for compiled, out in ((True, found), (False, expected)):
+        with pytest.MonkeyPatch.context() as patch:
+            if not compiled:
+                patch.setattr(fasttext_reader, "_is_utf8", lambda *args: False)
+            bunch = result(lambda: read_fasttext(path, target_names=names))
+            out.append(bunch)
+            if isinstance(bunch, str):
+                continue
+            bunch[0].target_names = bunch[0].target_names.tolist()
+            bunch[0].target = bunch[0].target.toarray().tolist()
+            hashing = ours.HashingVectorizer(n_features=64, token_pattern=r"\S+")
+            for size in (2, 100):
+                blocks = FastTextBlocks(path, hashing, target_names=names, block_size=size)
+                read = result(lambda b=blocks: list(b))
+                if isinstance(read, tuple):
+                    read = [(X.toarray().tolist(), y.toarray().tolist()) for X, y in read[0]]
+                out.append(read)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"__label__a x\n\xff y\n", b"__label__a x\n__label__\xed\xa0\x80 y", b"\xc3\n"],
+)
+def test_lines_that_are_not_utf8(content, tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_bytes(content)
+    number = 1 + content.count(b"\n", 0, len(content) - 1)
+    with pytest.raises(ValueError, match=rf"file\.txt, line {number}: not utf-8"):
+        read_fasttext(path)
+
+
+class Own(ours.HashingVectorizer):
+    def transform(self, X):
+        assert all(isinstance(text, str) for text in X)
+        return super().transform([text[::-1] for text in X])
+
+
+@pytest.mark.parametrize("vectorizer", [
+    ours.HashingVectorizer(n_features=64),
+    ours.HashingVectorizer(n_features=64, n_jobs=2),
+    ours.HashingVectorizer(n_features=64, strip_accents="unicode", analyzer="char_wb"),
+    ours.HashingVectorizer(n_features=64, tokenizer=str.split, token_pattern=None),
+    ours.TfidfVectorizer().fit(["one two", "été one"]),
+    ours.CountVectorizer(vocabulary=["one", "two"]),
+    Own(n_features=64),
+], ids=repr)  # fmt: skip
+def test_vectorizers_read_lines_as_they_read_texts(vectorizer, tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("__label__a one Two été\n__label__b İ two\n\n__label__a\none __label__b ΑΣ\n")
+    texts = read_fasttext(path).data
+    found = [X for X, _ in FastTextBlocks(path, vectorizer, block_size=3)]
+    assert [X.shape[0] for X in found] == [3, 1]
+    for X, part in zip(found, (texts[:3], texts[3:]), strict=True):
+        np.testing.assert_array_equal(X.toarray(), vectorizer.transform(part).toarray())
+
+
+def test_carriage_returns_and_pieces(tmp_path, monkeypatch):
+    path = tmp_path / "file.txt"
+    rows = [f"__label__{'ab'[k % 2]} w{k} x{k}" for k in range(50)]
+    expected = read_fasttext(rows)
+    monkeypatch.setattr("skmultireduce._datasets.files._CHUNK", 7)
+    for end in ("\n", "\r\n", "\r"):
+        monkeypatch.setattr("skmultireduce._datasets.files._CHUNK", 200 if end == "\r" else 7)
+        path.write_bytes(("\ufeff" + end.join(rows)).encode())
+        found = read_fasttext(path)
+        assert found.data == expected.data
+        np.testing.assert_array_equal(found.target.toarray(), expected.target.toarray())
+        blocks = list(FastTextBlocks(path, HASH, block_size=8))
+        assert [X.shape[0] for X, _ in blocks] == [8] * 6 + [2]
 
 
 P = "__label__"

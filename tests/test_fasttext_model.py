@@ -1,15 +1,28 @@
 """Models of fastText: tiny files that fastText 0.9.3 made, with its own predictions."""
 
 import json
+import os
 import pickle
-import time
+import struct
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
-from skmultireduce import ThresholdedMultiLabel
-from skmultireduce.text import load_fasttext
+from skmultireduce import (
+    MultiLabelMLPClassifier,
+    ThresholdedMultiLabel,
+    load_model,
+    save_model,
+)
+from skmultireduce.onnx import to_onnx
+from skmultireduce.text import FastTextVectorizer, load_fasttext
 
 FILES = Path(__file__).parent / "fasttext"
 EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf8"))
@@ -75,30 +88,170 @@ def test_hierarchical_softmax_is_refused():
         load_fasttext(FILES / "hs.bin")
 
 
-@pytest.mark.parametrize("name", ["subwords.bin", "subwords.ftz"])
-def test_mutated_files_give_clear_errors(name, tmp_path):
-    data = (FILES / name).read_bytes()
-    rng = np.random.default_rng(0)
-    path = tmp_path / "mutated.bin"
-    refused = 0
-    begin = time.perf_counter()
-    for number in range(100):
-        changed = bytearray(data)
-        if number % 2:
-            changed = changed[: rng.integers(len(changed))]
-        else:
-            start = int(rng.integers(min(len(changed), 4 * number + 80)))
-            changed[start : start + 4] = rng.integers(0, 256, 4, dtype=np.uint8).tobytes()
-        path.write_bytes(changed)
-        try:
-            load_fasttext(path)
-        except ValueError as error:
-            refused += str(path) in str(error)
-        else:
-            # Weights may be any numbers; what was cut off is always missed.
-            assert not number % 2
-    assert refused >= 50
-    assert time.perf_counter() - begin < 100
+def mutated(data, number):
+    """Cut short or, of even number, with four other bytes, mostly in the head."""
+    rng = np.random.default_rng(number)
+    if number % 2:
+        return data[: rng.integers(len(data))]
+    changed = bytearray(data)
+    start = int(rng.integers(min(len(changed), 4 * number + 80)))
+    # Numbers that ask for much, and any bytes.
+    wild = rng.choice([2**31 - 1, 2**24, -1, 0, -(2**31)], p=[0.3, 0.2, 0.2, 0.1, 0.2])
+    number_or_bytes = int(wild).to_bytes(4, "little", signed=True)
+    changed[start : start + 4] = number_or_bytes if number % 4 else rng.bytes(4)
+    return bytes(changed)
+
+
+LIMITED = """
+import re, sys, time, warnings
+import pathlib, resource
+import numpy as np
+from skmultireduce.text import load_fasttext
+warnings.simplefilter("error")
+load_fasttext(sys.argv[1] + "/intact")
+size = int(re.search(r"VmSize:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+limit = 1024 * size + 100_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.model")):
+    begin = time.process_time()
+    try:
+        load_fasttext(path)
+        outcome = "loaded"
+    except ValueError as error:
+        outcome = "refused" if str(path) in str(error) else f"unclear: {error}"
+    print(path.stem, time.process_time() - begin, outcome)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_mutated_files_give_clear_errors_within_a_second_and_100_megabytes(tmp_path):
+    names = ["subwords.bin", "subwords.ftz", "ova.bin", "ova.ftz"]
+    for number in range(200):
+        data = (FILES / names[number // 50]).read_bytes()
+        (tmp_path / f"{number}.model").write_bytes(mutated(data, number))
+    (tmp_path / "intact").write_bytes((FILES / "subwords.ftz").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert len(lines) == 200
+    assert max(float(seconds) for _, seconds, _ in lines) < 1
+    outcomes = {int(number): outcome for number, _, outcome in lines}
+    assert set(outcomes.values()) == {"refused", "loaded"}
+    # What was cut off is always missed; weights may be any numbers.
+    assert all(outcomes[number] == "refused" for number in range(1, 200, 2))
+    assert sum(outcome == "refused" for outcome in outcomes.values()) > 115
+
+
+@pytest.mark.parametrize("n_buckets", [2**31 - 1, 10**6])
+def test_a_number_of_buckets_that_the_file_does_not_have(n_buckets, tmp_path):
+    path = tmp_path / "large.bin"
+
+    def write(name):
+        data = (FILES / name).read_bytes()
+        path.write_bytes(data[:40] + struct.pack("<i", n_buckets) + data[44:])
+
+    write("subwords.bin")
+    with pytest.raises(ValueError, match=r"large\.bin .* rows of the input"):
+        load_fasttext(path)
+    # Without subwords and word n-grams it has no meaning.
+    write("softmax.bin")
+    expected = load_fasttext(FILES / "softmax.bin").predict_proba(TEXTS)
+    np.testing.assert_array_equal(load_fasttext(path).predict_proba(TEXTS), expected)
+
+
+def test_a_small_file_does_not_decode_to_a_large_matrix(tmp_path):
+    """One part of 2,000 numbers: each of 100,000 codes stands for as many."""
+    dim, n_rows = 2000, 100_000
+    words = b"".join(b"%d\0" % i + struct.pack("<qb", 1, 0) for i in range(n_rows))
+    data = struct.pack("<2i12id", 793712314, 12, dim, 5, 1, 1, 5, 1, 3, 3, 0, 0, 0, 100, 1e-4)
+    data += struct.pack("<3i2q", n_rows + 1, n_rows, 1, n_rows, -1) + words
+    data += b"__label__a\0" + struct.pack("<qb", 1, 1)
+    data += struct.pack("<??2qi", True, False, n_rows, dim, n_rows) + bytes(n_rows)
+    data += struct.pack("<4i", dim, 1, dim, dim) + bytes(4 * 256 * dim)
+    path = tmp_path / "large.ftz"
+    path.write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="decoded"):
+        load_fasttext(path)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+
+
+def test_export_to_onnx_is_refused():
+    model = load_fasttext(FILES / "softmax.bin")
+    tuned = ThresholdedMultiLabel(model, cv="prefit")
+    tuned.fit(TEXTS[:4], np.eye(4, dtype=np.int8))
+    for exported in (model, model[1], tuned, make_pipeline(tuned)):
+        with pytest.raises(ValueError, match="load_fasttext, cannot be exported"):
+            to_onnx(exported)
+
+
+def test_a_dictionary_is_learned():
+    texts = ["bake\tbread\0bread", "bread __label__x </s> é", "", "é bake\nbake"]
+    vectorizer = FastTextVectorizer(min_count=2).fit(texts)
+    assert vectorizer.words_ == [b"</s>", b"bake", b"bread", "é".encode()]
+    X = vectorizer.transform(texts)
+    assert X.toarray().tolist() == [[1, 1, 2, 0], [1, 0, 1, 0], [1, 0, 0, 0], [1, 2, 0, 1]]
+    both = FastTextVectorizer(minn=2, maxn=3, word_ngrams=2, bucket=50).fit(texts)
+    X = both.transform(texts)
+    assert X.shape == (4, len(both.words_) + 50)
+    assert X.toarray().sum(axis=1)[2] == 1
+    # The word, three subwords, the end of the line, and the pair of both.
+    assert both.transform(["é"]).sum() == 1 + 3 + 1 + 1
+    again = pickle.loads(pickle.dumps(both))
+    assert (again.transform(texts) != X).nnz == 0
+
+
+def test_a_dictionary_is_that_of_a_model_with_the_same_words():
+    loaded = load_fasttext(FILES / "subwords.bin")[0]
+    words = [word.decode() for word in loaded.words_ if word != b"</s>"]
+    fitted = clone(loaded).fit([" ".join(words)])
+    assert set(fitted.words_) == set(loaded.words_)
+    assert (fitted.minn, fitted.maxn, fitted.n_buckets_) == (
+        loaded.minn,
+        loaded.maxn,
+        loaded.n_buckets_,
+    )
+    order = [fitted.words_.index(word) for word in loaded.words_]
+    order += range(len(order), len(order) + loaded.n_buckets_)
+    found, expected = fitted.transform(TEXTS)[:, order], loaded.transform(TEXTS)
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_features_and_classifier_are_fasttexts_model(tmp_path):
+    texts, y = TEXTS * 6, np.tile(np.eye(4, dtype=np.int8)[[0, 1, 2, 3, 1, 0, 2]], (6, 1))
+    model = make_pipeline(
+        FastTextVectorizer(minn=2, maxn=4, word_ngrams=2, bucket=500),
+        MultiLabelMLPClassifier(embedding_dim=10, random_state=0),
+    )
+    assert (model.fit(texts, y).predict(texts) == y).mean() > 0.95
+    save_model(model, tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+
+
+def test_other_parameters_are_seen_after_a_use():
+    vectorizer = FastTextVectorizer(word_ngrams=2, bucket=50).fit(TEXTS)
+    before = vectorizer.transform(TEXTS)
+    vectorizer.set_params(word_ngrams=1)
+    assert vectorizer.transform(TEXTS).sum() < before.sum()
+    assert (vectorizer.set_params(word_ngrams=2).transform(TEXTS) != before).nnz == 0
+
+
+@pytest.mark.parametrize("parameters", [{"minn": -1}, {"word_ngrams": 0}, {"bucket": 2**31}])
+def test_parameters_of_features(parameters):
+    with pytest.raises(ValueError, match=next(iter(parameters))):
+        FastTextVectorizer(**parameters).fit(TEXTS)
+
+
+def test_features_need_texts_and_a_fit():
+    with pytest.raises(ValueError, match="at least one text"):
+        FastTextVectorizer().fit([])
+    with pytest.raises(NotFittedError):
+        FastTextVectorizer().transform(TEXTS)
 
 
 def test_texts_are_lines():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import HAS_SPARSE_INTERFACE, SCIPY
 from skmultireduce import text as ours
+from skmultireduce._sklearn import csr
 from skmultireduce._text import analysis, counting
 from skmultireduce.datasets import read_fasttext
 
@@ -535,6 +537,26 @@ def test_checks_of_scikit_learn(name):
         return {result["check_name"] for result in results if result["status"] == "failed"}
 
     assert failed(ours) <= failed(theirs)
+
+
+@pytest.mark.parametrize("wanted", ["spmatrix", "sparray"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, np.int64, bool, None])
+def test_matrices_are_as_scipy_makes_them(wanted, dtype):
+    kind = {"spmatrix": sp.csr_matrix, "sparray": sp.csr_array}[wanted]
+    for indptr, columns in (([0, 2, 3], [0, 3, 1]), ([0, 0], [])):
+        arrays = np.ones(len(columns)), np.array(columns, dtype=np.int32), np.array(indptr)
+        shape = (len(indptr) - 1, np.int64(4))
+        with sklearn.config_context(sparse_interface=wanted):
+            found = csr(arrays, shape, dtype)
+        expected = kind(arrays, shape, dtype)
+        assert_same(found, expected)
+        assert vars(found).keys() == vars(expected).keys()
+        assert found.shape == expected.shape
+        assert all(type(n) is int for n in found.shape)
+        assert_same(found[:1] @ found.T, expected[:1] @ expected.T)
+        assert_same(pickle.loads(pickle.dumps(found)), expected)
+        found.sum_duplicates()
+        found.check_format(full_check=True)
 
 
 def test_an_error_of_n_jobs_is_clear():

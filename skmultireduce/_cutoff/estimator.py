@@ -144,7 +144,8 @@ class BaseThreshold(
 
     def _fitted_parts(self, X: Any) -> tuple[Any, Target, CutRule | None]:
         """Give the scoring estimator, the form of y and the rule; no rule for 1-D y."""
-        check_is_fitted(self, "estimator_")
+        if "estimator_" not in vars(self):
+            check_is_fitted(self, "estimator_")
         return self.estimator_, self._target, getattr(self, "_rule", None)
 
     @staticmethod

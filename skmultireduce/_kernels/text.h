@@ -35,6 +35,7 @@ enum { SKM_DONE = 0, SKM_NEEDS_LOWER = 1, SKM_SURROGATE = 2, SKM_NO_MEMORY = -1 
 
 #define SKM_PAD 16           /* bytes that may be read behind a slice */
 #define SKM_BATCH 64         /* slices that wait */
+#define SKM_FEW 20           /* entries that are sorted by insertion */
 #define SKM_CACHED 0x3000    /* code points with a line in the tables below */
 #define SKM_LONG (0xffULL << 56)
 
@@ -363,26 +364,51 @@ SKM_FUN void skm_quicksort(const SkmTerms *t, SkmSortKey *keys, size_t n, uint64
     }
 }
 
-/* ``ids`` in the order of the terms' code points, which is that of their UTF-8. */
+/* The first bytes of a term as a number that is in their order; 8 bytes can be read. */
+SKM_HOT uint64_t skm_head(const uint8_t *p, size_t n)
+{
+    uint64_t x = 0;
+    size_t i;
+    for (i = 0; i < 8; i++)
+        x = (x << 8) | p[i];
+    return n < 8 ? x & ~(UINT64_MAX >> (8 * n)) : x;
+}
+
+/* ``ids`` in the order of the terms' code points, which is that of their UTF-8. First by two
+   bytes, all at once, then each stretch of equal ones. */
 SKM_FUN int skm_terms_sort(const SkmTerms *t, int32_t *ids, size_t n)
 {
     SkmSortKey *keys = malloc((n + 1) * sizeof(SkmSortKey));
-    size_t i, j;
-    if (!keys)
-        return 0;
-    for (i = 0; i < n; i++) {
+    size_t *ends = calloc(1 << 16, sizeof(size_t));
+    size_t i, sum = 0;
+    int ok = keys && ends;
+    for (i = 0; ok && i < n; i++)
+        ends[skm_head(t->bytes + t->starts[ids[i]],
+                      t->starts[ids[i] + 1] - t->starts[ids[i]]) >> 48]++;
+    for (i = 0; ok && i < 1 << 16; i++) {
+        size_t count = ends[i];
+        ends[i] = sum;
+        sum += count;
+    }
+    for (i = 0; ok && i < n; i++) {
         const uint8_t *p = t->bytes + t->starts[ids[i]];
         size_t length = t->starts[ids[i] + 1] - t->starts[ids[i]];
-        memset(keys + i, 0, sizeof(SkmSortKey));
-        for (j = 0; j < 16 && j < length; j++)
-            keys[i].head[j / 8] |= (uint64_t)p[j] << (56 - 8 * (j % 8));
-        keys[i].id = (uint32_t)ids[i];
+        uint64_t head = skm_head(p, length);
+        SkmSortKey *key = keys + ends[head >> 48]++;
+        key->head[0] = head;
+        key->head[1] = length > 8 ? skm_head(p + 8, length - 8) : 0;
+        key->id = (uint32_t)ids[i];
     }
-    skm_quicksort(t, keys, n, n);
-    for (i = 0; i < n; i++)
+    for (i = 0, sum = 0; ok && i < 1 << 16; i++) {
+        if (ends[i] - sum > 1)
+            skm_quicksort(t, keys + sum, ends[i] - sum, n);
+        sum = ends[i];
+    }
+    for (i = 0; ok && i < n; i++)
         ids[i] = (int32_t)keys[i].id;
     free(keys);
-    return 1;
+    free(ends);
+    return ok;
 }
 
 /* ---- one text to a row ---- */
@@ -569,6 +595,42 @@ SKM_HOT void skm_take(SkmRows *r, const uint8_t *p, size_t n)
     }
 }
 
+#define SKM_DIGITS 3
+#define SKM_DIGIT_BITS 7
+
+/* Sort at most 65,535 entries by the bits 32 to 32 + bits, at most 21, in as few and as small
+   digits as can be, all of which are counted at once; to and fro between a and b. Returns the
+   one that has the result. */
+SKM_FUN uint64_t *skm_sort_digits(uint64_t *a, uint64_t *b, size_t n, int bits)
+{
+    uint16_t counts[SKM_DIGITS][1 << SKM_DIGIT_BITS];
+    int n_digits = (bits + SKM_DIGIT_BITS - 1) / SKM_DIGIT_BITS;
+    int width = (bits + n_digits - 1) / n_digits, digit;
+    size_t mask = ((size_t)1 << width) - 1, i;
+    for (digit = 0; digit < n_digits; digit++)
+        memset(counts[digit], 0, (mask + 1) * sizeof(uint16_t));
+    for (i = 0; i < n; i++) {
+        size_t value = (size_t)(a[i] >> 32);
+        for (digit = 0; digit < n_digits; digit++, value >>= width)
+            counts[digit][value & mask]++;
+    }
+    for (digit = 0; digit < n_digits; digit++) {
+        uint16_t *places = counts[digit], sum = 0;
+        int shift = 32 + digit * width;
+        uint64_t *swap = a;
+        for (i = 0; i <= mask; i++) {
+            uint16_t count = places[i];
+            places[i] = sum;
+            sum = (uint16_t)(sum + count);
+        }
+        for (i = 0; i < n; i++)
+            b[places[(a[i] >> shift) & mask]++] = a[i];
+        a = b;
+        b = swap;
+    }
+    return a;
+}
+
 /* Sort by the upper halves, of which ``bits`` bits count, keeping the order of equal ones. */
 SKM_FUN int skm_sort_row(SkmRows *r, int bits)
 {
@@ -576,7 +638,7 @@ SKM_FUN int skm_sort_row(SkmRows *r, int bits)
     size_t n = r->n_row, i, j;
     int shift;
     void *scratch = r->scratch;
-    if (n <= 40) {
+    if (n <= SKM_FEW) {
         for (i = 1; i < n; i++) {
             uint64_t moved = a[i];
             for (j = i; j > 0 && a[j - 1] >> 32 > moved >> 32; j--)
@@ -590,6 +652,10 @@ SKM_FUN int skm_sort_row(SkmRows *r, int bits)
         return 0;
     r->scratch = scratch;
     b = r->scratch;
+    if (n < 1 << 16 && bits <= SKM_DIGITS * SKM_DIGIT_BITS) {
+        a = skm_sort_digits(a, b, n, bits);
+        bits = 0;
+    }
     for (shift = 32; shift < 32 + bits; shift += 8) {
         size_t counts[256] = {0}, sum = 0;
         for (i = 0; i < n; i++)

@@ -87,6 +87,40 @@ cdef extern from "text.h" nogil:
     int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
     int skm_read_text(SkmRows *r, const SkmText *d, int in_order)
 
+cdef extern from "lines.h" nogil:
+    enum:
+        SKM_ODD_LINE
+
+    ctypedef struct SkmSpan:
+        size_t start
+        size_t n
+        int ascii
+
+    ctypedef struct SkmLines:
+        SkmTerms *labels
+        int learn
+        const uint8_t *prefix
+        size_t n_prefix
+        size_t n_wanted
+        size_t n_read
+        size_t n_blank
+        uint8_t *bytes
+        size_t n_bytes
+        SkmSpan *spans
+        size_t n_rows
+        int32_t *columns
+        size_t columns_capacity
+        size_t n_columns
+        int64_t *offsets
+        size_t offsets_capacity
+
+    void skm_lines_free(SkmLines *l)
+    int skm_room_line(SkmLines *l, size_t n)
+    int skm_add_column(SkmLines *l, size_t first, int32_t column)
+    void skm_add_row(SkmLines *l, size_t start, size_t n, int ascii)
+    int skm_read_lines(SkmLines *l, const uint8_t *data, size_t n, size_t *position)
+    int skm_describe_row(SkmLines *l, size_t row, int lower, SkmText *d)
+
 cdef extern from "fasttext.h" nogil:
     ctypedef struct SkmFastText:
         SkmTerms words
@@ -207,6 +241,19 @@ cdef class Terms:
     def __len__(self):
         return self.table.n_terms
 
+    def add(self, str term):
+        """Add a term; its number, whether it is a new one or not."""
+        cdef int64_t number
+        encoded = term.encode("utf-8", "surrogatepass")
+        # Some bytes behind a term are read.
+        padded = encoded + bytes(16)
+        number = skm_terms_add(
+            &self.table, <const uint8_t *> <const char *> padded, <size_t> len(encoded)
+        )
+        if number < 0:
+            raise MemoryError
+        return number
+
     def merge(self, Terms other):
         """Add the terms of another table; their numbers here, as int32."""
         cdef size_t n_bytes = other.table.n_terms * sizeof(int32_t)
@@ -262,6 +309,116 @@ cdef class Terms:
         for i in range(held.size):
             terms[self._string(data[i])] = found[i]
         return terms
+
+
+cdef class Lines:
+    """Texts and labels of lines in fastText's format, in UTF-8.
+
+    Parameters
+    ----------
+    labels : Terms
+        Names of the labels, in the order of their columns.
+    learn : bool
+        Whether labels that are not in the table are added.
+    prefix : bytes
+        What marks a label.
+    n_wanted : int
+        Largest number of rows.
+    """
+
+    cdef SkmLines lines
+    cdef readonly Terms labels
+    cdef bytes prefix
+
+    def __cinit__(self, Terms labels not None, bint learn, bytes prefix, size_t n_wanted):
+        self.labels = labels
+        self.prefix = prefix
+        self.lines.labels = &labels.table
+        self.lines.learn = learn
+        self.lines.prefix = <const uint8_t *> <const char *> prefix
+        self.lines.n_prefix = <size_t> len(prefix)
+        self.lines.n_wanted = n_wanted
+
+    def __dealloc__(self):
+        skm_lines_free(&self.lines)
+
+    def __len__(self):
+        return self.lines.n_rows
+
+    @property
+    def n_read(self):
+        """Number of lines, blank ones as well."""
+        return self.lines.n_read
+
+    @property
+    def n_blank(self):
+        return self.lines.n_blank
+
+    def read(self, bytes data, size_t position):
+        """Add rows for lines from a position on.
+
+        Returns the position behind the last line that is done, and whether the next one has
+        to be added by `add`: with odd marks, a new label, or not in UTF-8.
+        """
+        cdef size_t n = <size_t> len(data)
+        cdef const uint8_t *start = <const uint8_t *> <const char *> data
+        cdef int status
+        if position > n:
+            raise ValueError("the position is behind the data")
+        with nogil:
+            status = skm_read_lines(&self.lines, start, n, &position)
+        if status == SKM_NO_MEMORY:
+            raise MemoryError
+        return position, status == SKM_ODD_LINE
+
+    def add(self, str text, columns):
+        """Add a row of a line that was not taken; of a blank one text is None."""
+        cdef SkmLines *held = &self.lines
+        cdef bytes encoded
+        cdef size_t first = held.n_columns
+        cdef int32_t column
+        if text is None:
+            held.n_read += 1
+            held.n_blank += 1
+            return
+        encoded = text.encode()
+        if not skm_room_line(held, <size_t> len(encoded)):
+            raise MemoryError
+        for column in columns:
+            if not skm_add_column(held, first, column):
+                raise MemoryError
+        memcpy(held.bytes + held.n_bytes, <const char *> encoded, len(encoded))
+        skm_add_row(held, held.n_bytes, <size_t> len(encoded), skm_str_ascii(text))
+        held.n_read += 1
+
+    cdef str _text(self, size_t row):
+        cdef SkmSpan *span = self.lines.spans + row
+        cdef const char *data = <const char *> self.lines.bytes + span.start
+        if not span.ascii:
+            return PyUnicode_DecodeUTF8(data, <Py_ssize_t> span.n, NULL)
+        text = PyUnicode_New(<Py_ssize_t> span.n, 0x7f)
+        memcpy(PyUnicode_DATA(text), data, span.n)
+        return text
+
+    def texts(self):
+        """List of the texts, as str."""
+        cdef size_t row
+        return [self._text(row) for row in range(self.lines.n_rows)]
+
+    def __iter__(self):
+        return iter(self.texts())
+
+    def take_labels(self):
+        """Columns of the labels (int32) and offsets (int64), which leave this object."""
+        cdef SkmLines *held = &self.lines
+        if not skm_room_line(held, 0):
+            raise MemoryError
+        columns = _memory(held.columns, <Py_ssize_t> (held.n_columns * sizeof(int32_t)))
+        offsets = _memory(held.offsets, <Py_ssize_t> ((held.n_rows + 1) * sizeof(int64_t)))
+        held.columns = NULL
+        held.offsets = NULL
+        held.columns_capacity = held.n_columns = held.offsets_capacity = 0
+        return columns, offsets
 
 
 cdef class Rows:
@@ -401,6 +558,30 @@ cdef class Rows:
                     start += 1
         finally:
             PyMem_Free(described)
+
+    def read_lines(self, Lines lines not None):
+        """Add a row for each text of lines."""
+        cdef SkmRows *r = &self.rows
+        cdef SkmLines *held = &lines.lines
+        cdef SkmText text
+        cdef size_t row = 0, n = held.n_rows
+        cdef int status, lower = self.lower, in_order = self.in_order
+        while row < n:
+            status = SKM_DONE
+            with nogil:
+                while row < n:
+                    status = SKM_NO_MEMORY
+                    if not skm_describe_row(held, row, lower, &text):
+                        break
+                    status = skm_read_text(r, &text, in_order)
+                    if status != SKM_DONE:
+                        break
+                    row += 1
+            if status == SKM_NO_MEMORY:
+                raise MemoryError
+            if status == SKM_NEEDS_LOWER:
+                self.read([lines._text(row)], bytearray(1))
+                row += 1
 
     def rename(self, numbers, Terms terms not None):
         """Give the columns their numbers (int32) in another table, and rows their order."""

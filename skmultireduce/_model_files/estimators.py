@@ -350,15 +350,14 @@ def _fasttext() -> _Estimator:
 
     def restore(vectorizer: Any, found: dict[str, Any]) -> None:
         whole = integer(0, 2**31 - 1)
-        check_fields(
-            found,
-            {
-                "words_": list_of(instance(bytes)),
-                "n_buckets_": whole,
-                "kept_buckets_": optional(list_of(whole)),
-                "target_names_": array(),
-            },
-        )
+        checks = {
+            "words_": list_of(instance(bytes)),
+            "n_buckets_": whole,
+            "kept_buckets_": optional(list_of(whole)),
+        }
+        if "target_names_" in found:  # of a model of fastText, not of a dictionary learned here
+            checks["target_names_"] = array()
+        check_fields(found, checks)
         short = integer(0, 64)
         sizes = (vectorizer.minn, vectorizer.maxn, vectorizer.word_ngrams)
         hashes = vectorizer.maxn or vectorizer.word_ngrams > 1

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._data.rows import WIDE, Rows
+from .._data.rows import Rows
 from .._kernels import linear as _kernel
 from .._kernels.dense import label_bounds
 from .._reductions.table import LOSSES
@@ -421,9 +421,9 @@ class LinearModel(Model):
         return lambda: total
 
     # ---------------------------------------------------------------- predictions
-    def scoring(self) -> AbstractContextManager:
+    def scoring(self, rows: Rows) -> AbstractContextManager:
         """Context that calls of `scores` are made in."""
-        return one_blas_thread() if self.n_features >= WIDE else nullcontext()
+        return one_blas_thread() if takes_blocks(rows) else nullcontext()
 
     def scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
         """Scores of the rows first:last into out."""

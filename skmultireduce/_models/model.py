@@ -191,6 +191,6 @@ class Model(ABC):
     def scores(self, rows: Rows, first: int, last: int, out: np.ndarray) -> None:
         """Scores of the rows first:last into out, of shape (last - first, n_labels)."""
 
-    def scoring(self) -> AbstractContextManager:
+    def scoring(self, rows: Rows) -> AbstractContextManager:
         """Context that calls of `scores` are made in, from any number of threads."""
         return nullcontext()

@@ -572,7 +572,7 @@ class EmbeddingNetwork(Model):
         return self.rates.vector_square * _MEAN_SQUARE / self.rates.mean_square
 
     # ---------------------------------------------------------------- predictions
-    def scoring(self) -> AbstractContextManager:
+    def scoring(self, rows: Rows) -> AbstractContextManager:
         """Context that calls of `scores` are made in."""
         return one_blas_thread()
 

@@ -9,7 +9,7 @@ from functools import cache
 from threading import Condition, Lock
 from types import TracebackType
 
-from joblib import cpu_count, effective_n_jobs
+from joblib import cpu_count
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
@@ -67,8 +67,12 @@ def usable_threads(n_jobs: int | None) -> int:
     at most one for each usable core: threads that wait for one that has no core take as long
     as that one has to wait.
     """
-    backend, _ = get_active_backend()
-    return 1 if backend.nesting_level else min(effective_n_jobs(n_jobs), usable_cores())
+    backend, default = get_active_backend()
+    if backend.nesting_level:
+        return 1
+    wanted = backend.effective_n_jobs(default if n_jobs is None else n_jobs)
+    # The number of cores is read from files of the system: not for one thread.
+    return wanted if wanted <= 1 else min(wanted, usable_cores())
 
 
 class Threads:

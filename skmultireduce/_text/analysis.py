@@ -195,12 +195,21 @@ def find_analysis(vectorizer: Any, parent: type) -> Analysis | None:
 
 def batches(
     vectorizer: Any, analysis: Analysis, documents: Iterable, n_characters: int
-) -> Iterator[tuple[list, bytearray, bool]]:
+) -> Iterator[tuple[list | kernel.Lines, bytearray, bool]]:
     """Yield lists of texts, whether they are lower-cased already, whether more may follow.
+
+    `Lines` stand for a list where they can be read as they are.
 
     A document is read, decoded and checked when it comes; what is not a str then is
     analysed at once and stands as the list of its n-grams.
     """
+    if isinstance(documents, kernel.Lines):
+        # For one thread; texts whose accents are stripped go through Python.
+        plain = analysis.strip is None and vectorizer.input == "content"
+        if plain and vectorizer.n_jobs in (None, 1):
+            yield documents, bytearray(), False
+            return
+        documents = documents.texts()
     only_ascii = analysis.strip is not None
     content = vectorizer.input == "content"
     iterator = iter(documents) if content else map(vectorizer.decode, documents)

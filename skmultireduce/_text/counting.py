@@ -51,7 +51,7 @@ def _matrix(parts: list[kernel.Rows], n_columns: int, dtype: Any, n_seen: int | 
 
 def _run(
     make: Callable[[bool], kernel.Rows],
-    source: Iterator[tuple[list, bytearray, bool]],
+    source: Iterator[tuple[list | kernel.Lines, bytearray, bool]],
     n_jobs: int | None,
     settle: Callable[[list[kernel.Rows], ThreadPoolExecutor], None] | None = None,
 ) -> list[kernel.Rows]:
@@ -63,7 +63,10 @@ def _run(
     n_threads = usable_threads(n_jobs) if batch[-1] else 1
     if n_threads == 1:
         rows = make(True)
-        rows.read(*batch[:2])
+        if isinstance(batch[0], kernel.Lines):
+            rows.read_lines(batch[0])
+        else:
+            rows.read(*batch[:2])
         for texts, prepared, _ in source:
             rows.read(texts, prepared)
         return [rows]

@@ -19,6 +19,9 @@ _MAGIC = 793712314
 _LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 _SUPERVISED = 3
 _CENTROIDS = 256
+# Largest size of a matrix relative to the file that it is decoded from: parts of up to 16
+# numbers, where fastText has 2 unless told otherwise.
+_MOST_DECODED = 64
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,10 @@ def _matrix(file: _File, quantized: bool, dim: int) -> np.ndarray:
     quantizer = _quantizer(file)
     if n_rows * quantizer[0] != n_codes or len(quantizer[3]) != dim * _CENTROIDS:
         raise file.error(f"{n_codes} codes for {n_rows} rows")
+    if 4 * n_rows * dim > _MOST_DECODED * len(file.data):
+        raise file.error(
+            f"decoded, {n_rows} rows would take more than {_MOST_DECODED} times its length"
+        )
     norms = np.ones(n_rows, dtype=np.float32)
     if with_norms:
         norm_codes = file.array("<u1", n_rows)

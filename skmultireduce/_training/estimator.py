@@ -18,7 +18,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from .._cutoff.evaluation import best_jaccard
 from .._data.blocks import take_rows
@@ -50,6 +49,21 @@ from .predictions import all_scores, top_labels
 from .schedule import LEARNING_RATES, Plan
 from .stream import Block, BlockSource, Stream, first_pass
 from .training import Position, Training
+
+
+def _score_by_scorer(estimator: BaseSGDMultiLabel, X_val: Any, y_val: Any) -> float:
+    """Score on validation rows by the given `scoring`, which must know an order of epochs."""
+    score = check_scoring(estimator, estimator.scoring)(estimator, X_val, y_val)
+    with naming("scoring"):
+        score = float(score)
+    if np.isnan(score):
+        raise ValueError(
+            f"scoring={estimator.scoring!r} gives NaN on the rows that early stopping looks "
+            "at, so that no epoch is the best; some metrics do for a label that all of "
+            "them or none of them have. Choose another scoring, a larger "
+            "validation_fraction, or pass X_val and y_val."
+        )
+    return score
 
 
 class BaseSGDMultiLabel(
@@ -116,7 +130,7 @@ class BaseSGDMultiLabel(
     @property
     def _model(self) -> Model:
         """The model for predictions."""
-        check_is_fitted(self)
+        self._check_fitted()
         return self._training.fitted
 
     def _plan(self, **changed: Any) -> Plan:
@@ -640,17 +654,7 @@ class BaseSGDMultiLabel(
             if isinstance(self.scoring, str):
                 # scikit-learn's metrics take neither label weights nor every container.
                 y_val = self._target.to_output(label_sets.indptr, label_sets.indices)
-            score = check_scoring(self, self.scoring)(self, X_val, y_val)
-            with naming("scoring"):
-                score = float(score)
-            if np.isnan(score):
-                raise ValueError(
-                    f"scoring={self.scoring!r} gives NaN on the rows that early stopping looks "
-                    "at, so that no epoch is the best; some metrics do for a label that all of "
-                    "them or none of them have. Choose another scoring, a larger "
-                    "validation_fraction, or pass X_val and y_val."
-                )
-            return score
+            return _score_by_scorer(self, X_val, y_val)
         model, n_threads = self._training.fitted, self._n_threads()
         if self._target.kind == "multiclass":
             return float(

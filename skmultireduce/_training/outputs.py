@@ -22,6 +22,11 @@ from .predictions import (
 class SGDPredictions:
     """Predicts; part of `BaseSGDMultiLabel`."""
 
+    def _check_fitted(self) -> None:
+        # scikit-learn's check asks for tags first, which takes longer than scores of a row.
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of the labels.
 
@@ -36,7 +41,7 @@ class SGDPredictions:
             For the softmax reductions up to a number for each row. For 1-D y with two
             classes, of shape (n_samples,): the second class's score less the first's.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         rows = self._read_rows(X)
         scores = all_scores(self._training.fitted, rows, n_threads=self._n_threads())
         if self._target.kind == "multiclass" and scores.shape[1] == 2:
@@ -64,7 +69,7 @@ class SGDPredictions:
         probabilities : ndarray of shape (n_samples, n_labels)
             For 1-D y rows sum to 1 in any case.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         rows = self._read_rows(X)
         model, n_threads = self._training.fitted, self._n_threads()
         if self._target.kind == "multiclass" and not self._form.softmax:
@@ -119,7 +124,7 @@ class SGDPredictions:
         ((100, 5), 200)
         """
         check_request(top_k, threshold)
-        check_is_fitted(self)
+        self._check_fitted()
         return best_scores(
             self._training.fitted,
             self._read_rows(X),
@@ -160,7 +165,7 @@ class SGDPredictions:
                 (n_samples,)
             In the form of the y of fit: sparse if that was sparse, with its dtype.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         rows = self._read_rows(X)
         model, n_threads = self._training.fitted, self._n_threads()
         if self._target.kind == "multiclass" or self._form.softmax:

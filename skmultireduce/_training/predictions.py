@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,16 +43,16 @@ LINKS = {"softmax": _kernel.softmax_rows, "logistic": _kernel.expit_rows, "linea
 
 def _for_blocks(
     model: Model,
-    n_rows: int,
+    rows: Rows,
     function: Callable[[slice], Any],
     n_threads: int,
     itemsize: int = 8,
 ) -> list:
     """Call a function for blocks of rows, in threads; results in order."""
     size = min(_BLOCK_MIB, get_config()["working_memory"])
-    blocks = list(iter_row_blocks(n_rows, itemsize * model.n_labels, size))
+    blocks = list(iter_row_blocks(rows.shape[0], itemsize * model.n_labels, size))
     n_threads = min(n_threads, len(blocks))
-    with model.scoring():
+    with model.scoring(rows):
         if n_threads <= 1:
             return [function(block) for block in blocks]
         with ThreadPoolExecutor(n_threads) as pool:
@@ -75,9 +76,14 @@ def _block_scores(model: Model, rows: Rows, block: slice) -> np.ndarray:
 
 def kept_inside(probabilities: np.ndarray) -> np.ndarray:
     """Clip to what is strictly between 0 and 1, in place; float32 rounds to them."""
-    one = probabilities.dtype.type(1)
-    smallest, largest = np.finfo(probabilities.dtype).tiny, np.nextafter(one, one - one)
+    smallest, largest = _inside(probabilities.dtype)
     return np.clip(probabilities, smallest, largest, out=probabilities)
+
+
+@cache
+def _inside(dtype: np.dtype) -> tuple[Any, Any]:
+    one = dtype.type(1)
+    return np.finfo(dtype).tiny, np.nextafter(one, one - one)
 
 
 def all_scores(
@@ -111,7 +117,7 @@ def all_scores(
             LINKS[link](part)
             kept_inside(part)
 
-    _for_blocks(model, rows.shape[0], fill, n_threads, out.itemsize)
+    _for_blocks(model, rows, fill, n_threads, out.itemsize)
     return out
 
 
@@ -151,7 +157,7 @@ def best_scores(
     def select(block: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return select_scores(finish(_block_scores(model, rows, block)), top_k, threshold)
 
-    parts = _for_blocks(model, rows.shape[0], select, n_threads, model.dtype.itemsize)
+    parts = _for_blocks(model, rows, select, n_threads, model.dtype.itemsize)
     return score_matrix(parts, model.n_labels)
 
 
@@ -174,7 +180,7 @@ def top_labels(model: Model, rows: Rows, *, n_threads: int = 1) -> np.ndarray:
     def top(block: slice) -> np.ndarray:
         return _block_scores(model, rows, block).argmax(axis=1)
 
-    found = _for_blocks(model, rows.shape[0], top, n_threads)
+    found = _for_blocks(model, rows, top, n_threads)
     return np.concatenate(found).astype(np.int32)
 
 
@@ -185,7 +191,7 @@ def positives(model: Model, rows: Rows, *, n_threads: int = 1) -> tuple[np.ndarr
         hit = _block_scores(model, rows, block) >= 0
         return hit.sum(axis=1), np.nonzero(hit)[1].astype(np.int32)
 
-    parts = _for_blocks(model, rows.shape[0], positive, n_threads)
+    parts = _for_blocks(model, rows, positive, n_threads)
     indptr = np.zeros(rows.shape[0] + 1, dtype=np.int64)
     np.cumsum(np.concatenate([sizes for sizes, _ in parts]), out=indptr[1:])
     return indptr, np.concatenate([labels for _, labels in parts])
