@@ -91,30 +91,18 @@ def label_vectors(
         Gets the number (int32) of entries of each label, indices (int32), data (float32).
     """
     cdef:
-        const float* data = <const float*>take(
-            rows[0], b"data", FLOAT32, 1, False).data
-        const int32_t* indices = <const int32_t*>take(
-            rows[1], b"indices", INT32, 1, False).data
-        const int64_t* indptr = <const int64_t*>take(
-            rows[2], b"indptr", INT64, 1, False).data
-        const int64_t* starts = <const int64_t*>take(
-            label_start, b"starts", INT64, 1, False).data
-        const int32_t* members = <const int32_t*>take(
-            label_rows, b"members", INT32, 1, False).data
-        const float* weights = <const float*>take(
-            row_weight, b"weights", FLOAT32, 1, False).data
-        float* sums = <float*>take(
-            work[0], b"sums", FLOAT32, 1, True).data
-        float* sizes = <float*>take(
-            work[1], b"sizes", FLOAT32, 1, True).data
-        int32_t* touched = <int32_t*>take(
-            work[2], b"touched", INT32, 1, True).data
-        int32_t* counts = <int32_t*>take(
-            out[0], b"counts", INT32, 1, True).data
-        int32_t* out_indices = <int32_t*>take(
-            out[1], b"out_indices", INT32, 1, True).data
-        float* out_data = <float*>take(
-            out[2], b"out_data", FLOAT32, 1, True).data
+        const float* data = <const float*>take(rows[0], b"data", FLOAT32, 1, False).data
+        const int32_t* indices = <const int32_t*>take(rows[1], b"indices", INT32, 1, False).data
+        const int64_t* indptr = <const int64_t*>take(rows[2], b"indptr", INT64, 1, False).data
+        const int64_t* starts = <const int64_t*>take(label_start, b"starts", INT64, 1, False).data
+        const int32_t* members = <const int32_t*>take(label_rows, b"members", INT32, 1, False).data
+        const float* weights = <const float*>take(row_weight, b"weights", FLOAT32, 1, False).data
+        float* sums = <float*>take(work[0], b"sums", FLOAT32, 1, True).data
+        float* sizes = <float*>take(work[1], b"sizes", FLOAT32, 1, True).data
+        int32_t* touched = <int32_t*>take(work[2], b"touched", INT32, 1, True).data
+        int32_t* counts = <int32_t*>take(out[0], b"counts", INT32, 1, True).data
+        int32_t* out_indices = <int32_t*>take(out[1], b"out_indices", INT32, 1, True).data
+        float* out_data = <float*>take(out[2], b"out_data", FLOAT32, 1, True).data
         int64_t label, i, j, n, kept, used = 0, row
         int32_t feature
         float weight, value, largest
@@ -178,20 +166,13 @@ def cluster_labels(
         Zeros (float32) of shape (n_features * 2,), room (float32) for all labels.
     """
     cdef:
-        const int64_t* indptr = <const int64_t*>take(
-            vectors[0], b"indptr", INT64, 1, False).data
-        const int32_t* indices = <const int32_t*>take(
-            vectors[1], b"indices", INT32, 1, False).data
-        const float* data = <const float*>take(
-            vectors[2], b"data", FLOAT32, 1, False).data
-        int32_t* order = <int32_t*>take(
-            labels, b"order", INT32, 1, True).data
-        const int64_t* ends = <const int64_t*>take(
-            bounds, b"ends", INT64, 1, False).data
-        float* sums = <float*>take(
-            work[0], b"sums", FLOAT32, 1, True).data
-        float* scores = <float*>take(
-            work[1], b"scores", FLOAT32, 1, True).data
+        const int64_t* indptr = <const int64_t*>take(vectors[0], b"indptr", INT64, 1, False).data
+        const int32_t* indices = <const int32_t*>take(vectors[1], b"indices", INT32, 1, False).data
+        const float* data = <const float*>take(vectors[2], b"data", FLOAT32, 1, False).data
+        int32_t* order = <int32_t*>take(labels, b"order", INT32, 1, True).data
+        const int64_t* ends = <const int64_t*>take(bounds, b"ends", INT64, 1, False).data
+        float* sums = <float*>take(work[0], b"sums", FLOAT32, 1, True).data
+        float* scores = <float*>take(work[1], b"scores", FLOAT32, 1, True).data
         Vectors x
     x.indptr = indptr
     x.indices = indices
@@ -264,28 +245,18 @@ def level_targets(
             label_sets[2], b"weights", FLOAT32, 1, False).data
         const int32_t* children_of = <const int32_t*>take(
             child_of, b"children_of", INT32, 1, False).data
-        const int32_t* parent = <const int32_t*>take(
-            parents, b"parent", INT32, 1, False).data
+        const int32_t* parent = <const int32_t*>take(parents, b"parent", INT32, 1, False).data
         const int64_t* extra_start = <const int64_t*>take(
             negatives[0], b"extra_start", INT64, 1, False).data
-        const int32_t* extra = <const int32_t*>take(
-            negatives[1], b"extra", INT32, 1, False).data
-        int32_t* children = <int32_t*>take(
-            work[0], b"children", INT32, 1, True).data
-        float* sums = <float*>take(
-            work[1], b"sums", FLOAT32, 1, True).data
-        int64_t* counts = <int64_t*>take(
-            work[2], b"counts", INT64, 1, True).data
-        int64_t* node_start = <int64_t*>take(
-            out[0], b"node_start", INT64, 1, True).data
-        int32_t* rows = <int32_t*>take(
-            out[1], b"rows", INT32, 1, True).data
-        int64_t* pair_start = <int64_t*>take(
-            out[2], b"pair_start", INT64, 1, True).data
-        int32_t* pairs = <int32_t*>take(
-            out[3], b"pairs", INT32, 1, True).data
-        float* pair_weight = <float*>take(
-            out[4], b"pair_weight", FLOAT32, 1, True).data
+        const int32_t* extra = <const int32_t*>take(negatives[1], b"extra", INT32, 1, False).data
+        int32_t* children = <int32_t*>take(work[0], b"children", INT32, 1, True).data
+        float* sums = <float*>take(work[1], b"sums", FLOAT32, 1, True).data
+        int64_t* counts = <int64_t*>take(work[2], b"counts", INT64, 1, True).data
+        int64_t* node_start = <int64_t*>take(out[0], b"node_start", INT64, 1, True).data
+        int32_t* rows = <int32_t*>take(out[1], b"rows", INT32, 1, True).data
+        int64_t* pair_start = <int64_t*>take(out[2], b"pair_start", INT64, 1, True).data
+        int32_t* pairs = <int32_t*>take(out[3], b"pairs", INT32, 1, True).data
+        float* pair_weight = <float*>take(out[4], b"pair_weight", FLOAT32, 1, True).data
         int64_t n_rows = len(label_sets[0]) - 1
         int64_t n_nodes = last_node - first_node
         int64_t row, i, j, n, node, turn, place
@@ -388,6 +359,31 @@ cdef inline int64_t write_chunk(
     return n_features
 
 
+cdef inline int64_t stride_of(int64_t n_children) noexcept nogil:
+    """Whole cache lines, or powers of 2 below one."""
+    cdef int64_t stride = 1
+    while stride < n_children and stride < 16:
+        stride *= 2
+    return stride if stride >= n_children else (n_children + 15) // 16 * 16
+
+
+cdef inline void copy_rows(
+    const float* data, const int32_t* indices, const int64_t* indptr, const int32_t* rows,
+    int64_t n_rows, const int32_t* places, float* own_data, int32_t* own_indices,
+    int64_t* own_indptr,
+) noexcept nogil:
+    """Copy some rows of a CSR array, with their features renumbered."""
+    cdef:
+        int64_t i, j, k = 0
+    own_indptr[0] = 0
+    for i in range(n_rows):
+        for j in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            own_indices[k] = places[indices[j]]
+            own_data[k] = data[j]
+            k += 1
+        own_indptr[i + 1] = k
+
+
 def train_nodes(
     rows, targets, tasks, int64_t first_task, rates, old, intercepts, work, out,
 ):
@@ -432,32 +428,23 @@ def train_nodes(
         Chunks written.
     """
     cdef:
-        const float* data = <const float*>take(
-            rows[0], b"data", FLOAT32, 1, False).data
-        const int32_t* indices = <const int32_t*>take(
-            rows[1], b"indices", INT32, 1, False).data
-        const int64_t* indptr = <const int64_t*>take(
-            rows[2], b"indptr", INT64, 1, False).data
-        const float* max_step = <const float*>take(
-            rows[3], b"max_step", FLOAT32, 1, False).data
+        const float* data = <const float*>take(rows[0], b"data", FLOAT32, 1, False).data
+        const int32_t* indices = <const int32_t*>take(rows[1], b"indices", INT32, 1, False).data
+        const int64_t* indptr = <const int64_t*>take(rows[2], b"indptr", INT64, 1, False).data
+        const float* max_step = <const float*>take(rows[3], b"max_step", FLOAT32, 1, False).data
         const float* row_weight = <const float*>take(
             rows[4], b"row_weight", FLOAT32, 1, False).data
         const int32_t* target_rows = <const int32_t*>take(
             targets[0], b"target_rows", INT32, 1, False).data
         const int64_t* pair_start = <const int64_t*>take(
             targets[1], b"pair_start", INT64, 1, False).data
-        const int32_t* pairs = <const int32_t*>take(
-            targets[2], b"pairs", INT32, 1, False).data
+        const int32_t* pairs = <const int32_t*>take(targets[2], b"pairs", INT32, 1, False).data
         const float* pair_weight = <const float*>take(
             targets[3], b"pair_weight", FLOAT32, 1, False).data
-        const int32_t* picks = <const int32_t*>take(
-            targets[4], b"picks", INT32, 1, False).data
-        const int64_t* table = <const int64_t*>take(
-            tasks, b"table", INT64, 2, False).data
-        const double* steps = <const double*>take(
-            rates[3], b"steps", FLOAT64, 2, False).data
-        float* intercept = <float*>take(
-            intercepts, b"intercepts", FLOAT32, 1, True).data
+        const int32_t* picks = <const int32_t*>take(targets[4], b"picks", INT32, 1, False).data
+        const int64_t* table = <const int64_t*>take(tasks, b"table", INT64, 2, False).data
+        const double* steps = <const double*>take(rates[3], b"steps", FLOAT64, 2, False).data
+        float* intercept = <float*>take(intercepts, b"intercepts", FLOAT32, 1, True).data
         float smallest = rates[6]
         const int64_t* old_features = <const int64_t*>take(
             old[0], b"old_features", INT64, 1, False).data
@@ -465,46 +452,27 @@ def train_nodes(
             old[1], b"old_entries", INT64, 1, False).data
         const int32_t* old_feature = <const int32_t*>take(
             old[2], b"old_feature", INT32, 1, False).data
-        const uint8_t* old_sizes = <const uint8_t*>take(
-            old[3], b"old_sizes", UINT8, 1, False).data
+        const uint8_t* old_sizes = <const uint8_t*>take(old[3], b"old_sizes", UINT8, 1, False).data
         const uint8_t* old_children = <const uint8_t*>take(
             old[4], b"old_children", UINT8, 1, False).data
-        const float* old_values = <const float*>take(
-            old[5], b"old_values", FLOAT32, 1, False).data
-        uint64_t* bits = <uint64_t*>take(
-            work[0], b"bits", UINT64, 1, True).data
-        int32_t* places = <int32_t*>take(
-            work[1], b"places", INT32, 1, True).data
-        int32_t* features = <int32_t*>take(
-            work[2], b"features", INT32, 1, True).data
-        float* weights = <float*>take(
-            work[3], b"weights", FLOAT32, 1, True).data
-        float* own_data = <float*>take(
-            work[4], b"own_data", FLOAT32, 1, True).data
-        int32_t* own_indices = <int32_t*>take(
-            work[5], b"own_indices", INT32, 1, True).data
-        int64_t* own_indptr = <int64_t*>take(
-            work[6], b"own_indptr", INT64, 1, True).data
-        int32_t* order = <int32_t*>take(
-            work[7], b"order", INT32, 1, True).data
-        float* buffers = <float*>take(
-            work[8], b"buffers", FLOAT32, 1, True).data
-        double* loss = <double*>take(
-            work[9], b"loss", FLOAT64, 1, True).data
-        int32_t* out_features = <int32_t*>take(
-            out[0], b"out_features", INT32, 1, True).data
-        uint8_t* out_sizes = <uint8_t*>take(
-            out[1], b"out_sizes", UINT8, 1, True).data
-        uint8_t* out_children = <uint8_t*>take(
-            out[2], b"out_children", UINT8, 1, True).data
-        float* out_values = <float*>take(
-            out[3], b"out_values", FLOAT32, 1, True).data
-        int64_t* out_counts = <int64_t*>take(
-            out[4], b"out_counts", INT64, 2, True).data
-        double* losses = <double*>take(
-            out[5], b"losses", FLOAT64, 2, True).data
-        double* checksum = <double*>take(
-            out[6], b"checksum", FLOAT64, 1, True).data
+        const float* old_values = <const float*>take(old[5], b"old_values", FLOAT32, 1, False).data
+        uint64_t* bits = <uint64_t*>take(work[0], b"bits", UINT64, 1, True).data
+        int32_t* places = <int32_t*>take(work[1], b"places", INT32, 1, True).data
+        int32_t* features = <int32_t*>take(work[2], b"features", INT32, 1, True).data
+        float* weights = <float*>take(work[3], b"weights", FLOAT32, 1, True).data
+        float* own_data = <float*>take(work[4], b"own_data", FLOAT32, 1, True).data
+        int32_t* own_indices = <int32_t*>take(work[5], b"own_indices", INT32, 1, True).data
+        int64_t* own_indptr = <int64_t*>take(work[6], b"own_indptr", INT64, 1, True).data
+        int32_t* order = <int32_t*>take(work[7], b"order", INT32, 1, True).data
+        float* buffers = <float*>take(work[8], b"buffers", FLOAT32, 1, True).data
+        double* loss = <double*>take(work[9], b"loss", FLOAT64, 1, True).data
+        int32_t* out_features = <int32_t*>take(out[0], b"out_features", INT32, 1, True).data
+        uint8_t* out_sizes = <uint8_t*>take(out[1], b"out_sizes", UINT8, 1, True).data
+        uint8_t* out_children = <uint8_t*>take(out[2], b"out_children", UINT8, 1, True).data
+        float* out_values = <float*>take(out[3], b"out_values", FLOAT32, 1, True).data
+        int64_t* out_counts = <int64_t*>take(out[4], b"out_counts", INT64, 2, True).data
+        double* losses = <double*>take(out[5], b"losses", FLOAT64, 2, True).data
+        double* checksum = <double*>take(out[6], b"checksum", FLOAT64, 1, True).data
         int64_t width = len(work[8]) // 5
         int64_t n_words = len(work[0])
         int64_t n_tasks = len(tasks)
@@ -546,10 +514,7 @@ def train_nodes(
             whole = t[7]
             n_children = p.last - p.first
             n = t[6] * ((n_children + _CHUNK - 1) // _CHUNK)
-            if (
-                used_features + n > room_features
-                or used_entries + t[6] * n_children > room_values
-            ):
+            if used_features + n > room_features or used_entries + t[6] * n_children > room_values:
                 break
             p.n_rows = last_row - first_row
             p.rows = &target_rows[first_row]
@@ -570,24 +535,13 @@ def train_nodes(
                     for j in range(old_features[chunk], old_features[chunk + 1]):
                         bits[old_feature[j] >> 6] |= <uint64_t>1 << (old_feature[j] & 63)
                 p.n_features = number_features(bits, n_words, places, features)
-                k = 0
-                own_indptr[0] = 0
-                for i in range(first_row, last_row):
-                    row = target_rows[i]
-                    for j in range(indptr[row], indptr[row + 1]):
-                        own_indices[k] = places[indices[j]]
-                        own_data[k] = data[j]
-                        k += 1
-                    own_indptr[i - first_row + 1] = k
+                copy_rows(
+                    data, indices, indptr, p.rows, p.n_rows, places, own_data, own_indices,
+                    own_indptr)
                 p.data = own_data
                 p.indices = own_indices
                 p.indptr = own_indptr
-            # Whole cache lines, or powers of 2 below one.
-            p.stride = 1
-            while p.stride < n_children and p.stride < 16:
-                p.stride *= 2
-            if p.stride < n_children:
-                p.stride = (n_children + 15) // 16 * 16
+            p.stride = stride_of(n_children)
             memset(p.weights, 0, p.n_features * p.stride * sizeof(float))
             memset(b, 0, width * sizeof(float))
             for k in range(p.first, p.last):
@@ -607,9 +561,9 @@ def train_nodes(
             for k in range(p.first, p.last):
                 intercept[r.first_child + k] = b[k]
                 checksum[0] += b[k]
-            k = 0
-            while k < n_children:
-                n = k + _CHUNK if k + _CHUNK < n_children else n_children
+            for i in range((n_children + _CHUNK - 1) // _CHUNK):
+                k = i * _CHUNK
+                n = min(k + _CHUNK, n_children)
                 out_counts[2 * n_chunks] = write_chunk(
                     &p, features, k, n, smallest, &out_features[used_features],
                     &out_sizes[used_features], &out_children[used_entries],
@@ -618,7 +572,6 @@ def train_nodes(
                 used_features += out_counts[2 * n_chunks]
                 used_entries += n_entries
                 n_chunks += 1
-                k = n
             task += 1
     return task, n_chunks
 
@@ -668,34 +621,26 @@ def open_nodes(
         What is in `above`.
     """
     cdef:
-        const float* data = <const float*>take(
-            rows[0], b"data", FLOAT32, 1, False).data
-        const int32_t* indices = <const int32_t*>take(
-            rows[1], b"indices", INT32, 1, False).data
-        const int64_t* indptr = <const int64_t*>take(
-            rows[2], b"indptr", INT64, 1, False).data
+        const float* data = <const float*>take(rows[0], b"data", FLOAT32, 1, False).data
+        const int32_t* indices = <const int32_t*>take(rows[1], b"indices", INT32, 1, False).data
+        const int64_t* indptr = <const int64_t*>take(rows[2], b"indptr", INT64, 1, False).data
         const int32_t* first_child = <const int32_t*>take(
             tree[0], b"first_child", INT32, 1, False).data
         const int32_t* first_chunk = <const int32_t*>take(
             tree[1], b"first_chunk", INT32, 1, False).data
-        const int32_t* label_of = <const int32_t*>take(
-            tree[2], b"label_of", INT32, 1, False).data
-        const float* intercept = <const float*>take(
-            tree[3], b"intercept", FLOAT32, 1, False).data
+        const int32_t* label_of = <const int32_t*>take(tree[2], b"label_of", INT32, 1, False).data
+        const float* intercept = <const float*>take(tree[3], b"intercept", FLOAT32, 1, False).data
         const int64_t* feature_start = <const int64_t*>take(
             chunks[0], b"feature_start", INT64, 1, False).data
         const int64_t* entry_start = <const int64_t*>take(
             chunks[1], b"entry_start", INT64, 1, False).data
         const int32_t* features = <const int32_t*>take(
             chunks[2], b"features", INT32, 1, False).data
-        const uint8_t* sizes = <const uint8_t*>take(
-            chunks[3], b"sizes", UINT8, 1, False).data
+        const uint8_t* sizes = <const uint8_t*>take(chunks[3], b"sizes", UINT8, 1, False).data
         const uint8_t* children = <const uint8_t*>take(
             chunks[4], b"children", UINT8, 1, False).data
-        const float* values = <const float*>take(
-            chunks[5], b"values", FLOAT32, 1, False).data
-        const uint16_t* halves = <const uint16_t*>take(
-            chunks[6], b"halves", UINT8, 1, False).data
+        const float* values = <const float*>take(chunks[5], b"values", FLOAT32, 1, False).data
+        const uint16_t* halves = <const uint16_t*>take(chunks[6], b"halves", UINT8, 1, False).data
         const int32_t* request_row = <const int32_t*>take(
             requests[0], b"request_row", INT32, 1, False).data
         const int32_t* request_node = <const int32_t*>take(
@@ -706,40 +651,24 @@ def open_nodes(
             wanted[0], b"wanted_start", INT64, 1, False).data
         const int32_t* wanted_child = <const int32_t*>take(
             wanted[1], b"wanted_child", INT32, 1, False).data
-        float* wanted_p = <float*>take(
-            wanted[2], b"wanted_p", FLOAT32, 1, True).data
-        float* node_p = <float*>take(
-            best[0], b"node_p", FLOAT32, 2, True).data
-        int32_t* node_number = <int32_t*>take(
-            best[1], b"node_number", INT32, 2, True).data
-        int32_t* node_count = <int32_t*>take(
-            best[2], b"node_count", INT32, 1, True).data
-        float* label_p = <float*>take(
-            best[3], b"label_p", FLOAT32, 2, True).data
-        int32_t* label_number = <int32_t*>take(
-            best[4], b"label_number", INT32, 2, True).data
-        int32_t* label_count = <int32_t*>take(
-            best[5], b"label_count", INT32, 1, True).data
+        float* wanted_p = <float*>take(wanted[2], b"wanted_p", FLOAT32, 1, True).data
+        float* node_p = <float*>take(best[0], b"node_p", FLOAT32, 2, True).data
+        int32_t* node_number = <int32_t*>take(best[1], b"node_number", INT32, 2, True).data
+        int32_t* node_count = <int32_t*>take(best[2], b"node_count", INT32, 1, True).data
+        float* label_p = <float*>take(best[3], b"label_p", FLOAT32, 2, True).data
+        int32_t* label_number = <int32_t*>take(best[4], b"label_number", INT32, 2, True).data
+        int32_t* label_count = <int32_t*>take(best[5], b"label_count", INT32, 1, True).data
         const int64_t* saved_start = <const int64_t*>take(
             best[6], b"saved_start", INT64, 1, False).data
-        float* saved = <float*>take(
-            best[7], b"saved", FLOAT32, 1, True).data
-        const float* threshold = <const float*>take(
-            above[0], b"threshold", FLOAT32, 1, False).data
-        int32_t* above_row = <int32_t*>take(
-            above[1], b"above_row", INT32, 1, True).data
-        int32_t* above_node = <int32_t*>take(
-            above[2], b"above_node", INT32, 1, True).data
-        float* above_p = <float*>take(
-            above[3], b"above_p", FLOAT32, 1, True).data
-        int32_t* places = <int32_t*>take(
-            work[0], b"places", INT32, 1, True).data
-        int32_t* starts = <int32_t*>take(
-            work[1], b"starts", INT32, 1, True).data
-        float* single = <float*>take(
-            work[2], b"single", FLOAT32, 1, True).data
-        float* scores = <float*>take(
-            work[3], b"scores", FLOAT32, 1, True).data
+        float* saved = <float*>take(best[7], b"saved", FLOAT32, 1, True).data
+        const float* threshold = <const float*>take(above[0], b"threshold", FLOAT32, 1, False).data
+        int32_t* above_row = <int32_t*>take(above[1], b"above_row", INT32, 1, True).data
+        int32_t* above_node = <int32_t*>take(above[2], b"above_node", INT32, 1, True).data
+        float* above_p = <float*>take(above[3], b"above_p", FLOAT32, 1, True).data
+        int32_t* places = <int32_t*>take(work[0], b"places", INT32, 1, True).data
+        int32_t* starts = <int32_t*>take(work[1], b"starts", INT32, 1, True).data
+        float* single = <float*>take(work[2], b"single", FLOAT32, 1, True).data
+        float* scores = <float*>take(work[3], b"scores", FLOAT32, 1, True).data
         bint give = wanted_start is not NULL
         bint keep = node_p is not NULL
         int32_t n_nodes = best[0].shape[1]
