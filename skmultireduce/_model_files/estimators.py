@@ -257,7 +257,7 @@ _OWN += [
         {
             "_forest": instance(LabelForest),
             "_seed": integer(),
-            "_mean_square": number,
+            "_square": number,
             **_target,
         },
         _check_tree,
