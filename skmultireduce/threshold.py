@@ -869,7 +869,8 @@ class ThresholdedMultiLabel(BaseThreshold):
             final = self._rule, self.estimator_
             apart = count_apart((rule, estimator), final, _safe_indexing(X, rows))
             n_true = label_sets.take(rows).sizes.sum()
-            gaps += [apart / float(n_true)] * bool(n_true)
+            if n_true:
+                gaps.append(apart / float(n_true))
         return max(gaps, default=float("nan"))
 
     def get_metadata_routing(self) -> MetadataRouter:
