@@ -11,7 +11,6 @@ import numpy as np
 import sklearn
 
 from ._model_files.container import DamagedFileError, read_container, write_container
-from ._model_files.estimators import FORMS, form_of, remedy
 from ._model_files.values import NotSavedError, Reader, Writer
 from ._version import __version__
 
@@ -82,6 +81,9 @@ def save_model(
     >>> loaded.predict(["white wine"])
     array([[1, 0]])
     """
+    # What it knows of scikit-learn takes longer to import than this package.
+    from ._model_files.estimators import form_of, remedy
+
     writer = Writer(form_of)
     if form_of(model) is None:
         raise ValueError(
@@ -204,6 +206,8 @@ def _read(path: str | os.PathLike, *, with_arrays: bool) -> tuple[dict, Any]:
         notes = Reader({}, [], []).read(header["notes"]) if not with_arrays else None
         if not with_arrays:
             return {**header, "notes": notes}, None
+        from ._model_files.estimators import FORMS
+
         reader = Reader(FORMS, header["records"], arrays)
         model = reader.read(header["model"])
         reader.read(header["notes"])
