@@ -169,3 +169,12 @@ def test_heavy_columns_are_called_by_their_names():
     names = np.array(["a", "b", "c"])
     with pytest.warns(UserWarning, match=r"^Column 'b' of X hold 98% of its mean square"):
         warn_of_heavy_columns(moments([1, 100, 1]), names)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_tails_are_numpys_quantiles(dtype):
+    rng = np.random.default_rng(0)
+    for n_rows in (1, 2, 3, 51, 100, 101, 4096):
+        values = (rng.normal(size=(n_rows, 5)) * [1, 1e-3, 1e3, 7, 0]).astype(dtype)
+        expected = np.quantile(values.astype(np.float64), [0.01, 0.99], axis=0)
+        np.testing.assert_array_equal(feature_scaling._tails(values), expected)
