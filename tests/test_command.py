@@ -10,10 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import jaccard_score
 
 import skmultireduce
-from skmultireduce import LabelListClassifier, MultiLabelSGDClassifier, load_model, save_model
+from skmultireduce import (
+    LabelListClassifier,
+    MultiLabelSGDClassifier,
+    ThresholdedMultiLabel,
+    load_model,
+    save_model,
+)
 from skmultireduce._command.main import main
+from skmultireduce._command.tuning import _judged
 from skmultireduce.text import TfidfVectorizer
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -445,3 +453,29 @@ def test_model_of_another_scikit_learn(run):
 
 
 GOLDEN_TEXTS = "".join(f"{text}\n" for text, _ in rows(8)) + "zinc wren\nnothing\n"
+
+
+def test_tune_compares_forms_of_the_cutoff_on_rows_that_they_have_not_seen():
+    """On noise, 30 cutoffs fit the rows that they are tuned on far better than one does."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 5)), (rng.random((200, 30)) < 0.1).astype(np.int8)
+    model = MultiLabelSGDClassifier(reduction="one_vs_rest", alpha=1e-3, random_state=0)
+    cutoff = ThresholdedMultiLabel(model, random_state=0)
+    folds = np.arange(200) % 4
+    splits = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(4)]
+    one, many = _judged(cutoff, {}, X, y, splits, ["global", "per_label"])
+    own = [_judged(cutoff, {}, X, y, splits, [name])[0] for name in ("global", "per_label")]
+    assert own[1].score > own[0].score + 0.01
+    assert one.score > many.score
+
+    models = [model.fit(X[train], y[train]).predict_proba(X) for train, _ in splits]
+    scores = np.select([folds[:, None] == k for k in range(4)], models)
+    expected = []
+    for k in range(4):
+        rest, here = folds != k, folds == k
+        order = np.argsort(-scores[rest], axis=None)
+        tp = np.cumsum(y[rest].ravel()[order])
+        best = int(np.argmax(tp / (y[rest].sum() + np.arange(1, len(tp) + 1) - tp)))
+        middle = scores[rest].ravel()[order[best : best + 2]].mean()
+        expected.append(jaccard_score(y[here], scores[here] > middle, average="micro"))
+    assert one.score == pytest.approx(np.mean(expected), rel=1e-9)

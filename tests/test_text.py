@@ -539,14 +539,17 @@ def test_checks_of_scikit_learn(name):
     assert failed(ours) <= failed(theirs)
 
 
-@pytest.mark.parametrize("wanted", ["spmatrix", "sparray"])
+@pytest.mark.parametrize(
+    "wanted", ["spmatrix", pytest.param("sparray", marks=HAS_SPARSE_INTERFACE)]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, np.int64, bool, None])
 def test_matrices_are_as_scipy_makes_them(wanted, dtype):
     kind = {"spmatrix": sp.csr_matrix, "sparray": sp.csr_array}[wanted]
+    option = {"sparse_interface": wanted} if "sparse_interface" in sklearn.get_config() else {}
     for indptr, columns in (([0, 2, 3], [0, 3, 1]), ([0, 0], [])):
         arrays = np.ones(len(columns)), np.array(columns, dtype=np.int32), np.array(indptr)
         shape = (len(indptr) - 1, np.int64(4))
-        with sklearn.config_context(sparse_interface=wanted):
+        with sklearn.config_context(**option):
             found = csr(arrays, shape, dtype)
         expected = kind(arrays, shape, dtype)
         assert_same(found, expected)

@@ -27,6 +27,7 @@ __all__ = ["tune"]
 # "adjusted" holds "global" as a special case; counts of labels and fractions are rarely best.
 _STRATEGIES = ("adjusted", "per_label")
 _SCALES = (0.25, 0.5, 2.0, 4.0)
+_N_PARTS = 5
 _FORMS = (
     ("one_vs_rest", "squared_hinge"),
     ("one_vs_rest", "log_loss"),
@@ -130,7 +131,7 @@ def _judged(
     splits: list,
     names: list[str],
 ) -> list[_Trial]:
-    """Score of each strategy, for one model."""
+    """Score of each strategy, for one model; of several, at cutoffs of the other folds."""
     label_sets, target = read_labels(y)
     with gathered():
         models = [clone(cutoff.estimator).fit(X[train], y[train]) for train, _ in splits]
@@ -139,17 +140,24 @@ def _judged(
     found = []
     for name in names:
         strategy = make_strategy({**cutoff.get_params(deep=False), "strategy": name})
-        tuning = Tuning(strategy, Scoring(cutoff.scoring), cutoff.n_jobs)
+        # In one thread: a search is short, and there are many.
+        tuning = Tuning(strategy, Scoring(cutoff.scoring))
         tuning.check()
         pools = []
         for model, (train, test) in zip(models, splits, strict=True):
             counts = label_sets.take(np.asarray(train)).counts()
             own = replace(source, never=counts == 0)
             prior = log_prior_of(counts, len(train)) if STRATEGIES[name].uses_prior else None
-            held_out = label_sets.take(np.asarray(test))
-            pools.append(Pool(own.blocks(model, X, test), held_out, None, prior))
+            # Rows that are given to judge on are parts for one another, as folds are.
+            n_parts = min(_N_PARTS, len(test)) if len(splits) == 1 else 1
+            for rows in np.array_split(np.asarray(test), n_parts):
+                held_out = label_sets.take(rows)
+                pools.append(Pool(own.blocks(model, X, rows), held_out, None, prior))
         try:
-            score = tuning.run(pools, source, target).score
+            if len(names) > 1:
+                score = tuning.crossed(pools, source, target)
+            else:
+                score = tuning.run(pools, source, target).score
         except InfeasibleError:
             score = -np.inf
         found.append(_Trial(score, params, name))

@@ -180,6 +180,29 @@ class Tuning:
             pools = [replace(pool, dtype=dtype) for pool in pools]
             return self._run(pools, source, target, dtype)
 
+    def crossed(self, pools: Sequence[Pool], source: Source, target: Target) -> float:
+        """Mean score of each pool at the cutoff that the others give.
+
+        Forms of the cutoff are compared by it: the more numbers one has, the more its score on
+        the rows that it is tuned on says too much. Of a scorer of the user's own, and of one
+        pool, that score is all there is.
+        """
+        if not self.scoring.exact or len(pools) < 2:
+            return self.run(pools, source, target).score
+        scores = []
+        for k, pool in enumerate(pools):
+            tuned = self.run([*pools[:k], *pools[k + 1 :]], source, target)
+            alone = Search(
+                [pool],
+                [tuned.score_map],
+                self.scoring.metric,
+                self.scoring.average,
+                {},
+                self.n_jobs,
+            )
+            scores.append(evaluate(alone, _lowest_predicted(tuned.cut)).score)
+        return float(np.mean(scores))
+
     def _run(self, pools: Sequence[Pool], source: Source, target: Target, dtype: Any) -> Tuned:
         search = Search(
             pools,
@@ -239,8 +262,7 @@ class Tuning:
     def _spread(self, search: Search, best: Chosen) -> float:
         if not (self.spread and self.scoring.exact) or len(search.pools) < 2:
             return float("nan")
-        # The lowest score that is predicted: the cutoff lies between two.
-        value = np.nextafter(best.cut.threshold, np.asarray(best.cut.threshold).dtype.type(np.inf))
+        value = _lowest_predicted(best.cut)
         scores = [evaluate(replace(search, pools=[p]), value).score for p in search.pools]
         return float(np.std(scores, ddof=1))
 
@@ -256,3 +278,9 @@ class Tuning:
             thresholds = np.nextafter(values[kept], values.dtype.type(-np.inf))
             results = {"scores": scores[kept]}
         return {**results, "thresholds": search.maps[0].readable_curve(thresholds)}
+
+
+def _lowest_predicted(cut: Cut) -> np.ndarray:
+    """The lowest score that is predicted: the cutoff lies between two."""
+    threshold = np.asarray(cut.threshold)
+    return np.nextafter(threshold, threshold.dtype.type(np.inf))
