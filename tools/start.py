@@ -109,11 +109,11 @@ def main() -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install"]
     # First what compiles, so that a missing compiler is known early.
     build = ["setuptools>=77", "Cython>=3.1", "wheel"]
-    run([*pip, *build], "What compiles: Cython, and SciPy for its BLAS", shown=("Collecting",))
+    run([*pip, *build], "What compiles: Cython", shown=("Collecting",))
     options = ["--no-build-isolation", "--no-deps", "--verbose", "--editable", "."]
     run(
         [*pip, *options],
-        "Compiling the loops over rows and labels: one to two minutes of two cores",
+        "Compiling the loops over rows and labels: half a minute of two cores",
         shown=("Compiling", "[", "building '"),
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
