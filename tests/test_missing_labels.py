@@ -2,24 +2,11 @@
 
 import numpy as np
 import pytest
+from given import Given
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skmultireduce import ThresholdedMultiLabel
 from skmultireduce._cutoff.metric import METRICS
-
-
-class Given(ClassifierMixin, BaseEstimator):
-    """Scores that come as the rows."""
-
-    def fit(self, X, y):
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def predict_proba(self, X):
-        return X
 
 
 def labels(n, k, seed=0):

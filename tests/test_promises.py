@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from given import Given
 from scipy.special import expit, log_ndtr, ndtri
 from scipy.stats import binom
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer, jaccard_score
 from sklearn.multiclass import OneVsRestClassifier
@@ -27,20 +27,6 @@ from skmultireduce._cutoff.promises import (
 from skmultireduce._cutoff.score_map import ScoreMap
 from skmultireduce._cutoff.scores import Pool, array_blocks
 from skmultireduce._data.label_sets import read_labels
-
-
-class Given(ClassifierMixin, BaseEstimator):
-    """Scores that come as the rows, as if a model had been fitted elsewhere."""
-
-    def fit(self, X, y):
-        self.fitted_ = True
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def predict_proba(self, X):
-        return np.asarray(X)
 
 
 class Candidates(Given):

@@ -26,10 +26,10 @@ from _laws import (
     reached,
     top,
 )
+from given import Given
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_softmax, softmax
 from scipy.stats import binom
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import coverage_error, label_ranking_average_precision_score
 
 from skmultireduce import (
@@ -1427,19 +1427,6 @@ def test_5_2_regret_of_the_tuned_cutoff():
     # The cutoff is not always the best one, but off by no more than the order of the bound.
     assert 0 < regrets.max() <= best
     assert regrets.mean() < 0.1 * bounds.mean()
-
-
-class Given(ClassifierMixin, BaseEstimator):
-    """Scores that come as the rows, as if a model had been fitted elsewhere."""
-
-    def fit(self, X, y):
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def predict_proba(self, X):
-        return np.asarray(X)
 
 
 def test_5_3_tuning_and_reporting_on_the_same_data_is_optimistic():
