@@ -661,6 +661,7 @@ class ThresholdedMultiLabel(BaseThreshold):
             self.n_jobs,
             self.store_cv_results,
             self.param_grid is not None,
+            interval=True,
         )
         tuning.check()
         return tuning

@@ -139,6 +139,8 @@ class Tuning:
         Whether the curve is wanted.
     spread : bool
         Whether the spread of the folds' scores is wanted.
+    interval : bool
+        Whether an interval of the score is wanted, which costs as much as the search.
     """
 
     strategy: Strategy
@@ -146,6 +148,7 @@ class Tuning:
     n_jobs: int | None = None
     store: bool = False
     spread: bool = False
+    interval: bool = False
 
     def check(self) -> None:
         """Refuse parameters that contradict each other."""
@@ -248,7 +251,7 @@ class Tuning:
             return np.full(np.shape(best.threshold), np.nan)
 
     def _interval(self, search: Search, best: Chosen, target: Target) -> tuple[float, float]:
-        if best.histogram is None:
+        if not self.interval or best.histogram is None:
             return float("nan"), float("nan")
         if not self.scoring.exact:
             pairs = search.run(lambda _: Pairs(best.value))[0].chosen()
