@@ -179,9 +179,7 @@ class Tuning:
         try:
             return self._run(pools, source, target, None)
         except MixedTypesError:
-            dtype = np.dtype(np.float64)
-            pools = [replace(pool, dtype=dtype) for pool in pools]
-            return self._run(pools, source, target, dtype)
+            return self._run(_in_float64(pools), source, target, np.dtype(np.float64))
 
     def crossed(self, pools: Sequence[Pool], source: Source, target: Target) -> float:
         """Mean score of each pool at the cutoff that the others give.
@@ -192,21 +190,23 @@ class Tuning:
         """
         if not self.scoring.exact or len(pools) < 2:
             return self.run(pools, source, target).score
+        try:
+            return self._crossed(pools, source, target)
+        except MixedTypesError:
+            return self._crossed(_in_float64(pools), source, target)
+
+    def _crossed(self, pools: Sequence[Pool], source: Source, target: Target) -> float:
         scores = []
         for k, pool in enumerate(pools):
-            tuned = self.run([*pools[:k], *pools[k + 1 :]], source, target)
-            alone = Search(
-                [pool],
-                [tuned.score_map],
-                self.scoring.metric,
-                self.scoring.average,
-                {},
-                self.n_jobs,
-            )
-            scores.append(evaluate(alone, _lowest_predicted(tuned.cut)).score)
+            search, best = self._choose([*pools[:k], *pools[k + 1 :]], source, target)
+            alone = replace(search.only(best.score_map), pools=[pool])
+            scores.append(evaluate(alone, _lowest_predicted(best.cut)).score)
         return float(np.mean(scores))
 
-    def _run(self, pools: Sequence[Pool], source: Source, target: Target, dtype: Any) -> Tuned:
+    def _choose(
+        self, pools: Sequence[Pool], source: Source, target: Target
+    ) -> tuple[Search, Chosen]:
+        """Search the cutoff; give also what was searched."""
         search = Search(
             pools,
             self.strategy.maps(source.probability),
@@ -216,7 +216,10 @@ class Tuning:
             self.n_jobs,
             self.strategy.promise(self.scoring, source.n_labels, source.n_scores),
         )
-        best = self.strategy.choose(search, self._score_pairs(search, target))
+        return search, self.strategy.choose(search, self._score_pairs(search, target))
+
+    def _run(self, pools: Sequence[Pool], source: Source, target: Target, dtype: Any) -> Tuned:
+        search, best = self._choose(pools, source, target)
         own = search.only(best.score_map)
         folds = [best.threshold]
         if len(pools) > 1:
@@ -287,3 +290,7 @@ def _lowest_predicted(cut: Cut) -> np.ndarray:
     """The lowest score that is predicted: the cutoff lies between two."""
     threshold = np.asarray(cut.threshold)
     return np.nextafter(threshold, threshold.dtype.type(np.inf))
+
+
+def _in_float64(pools: Sequence[Pool]) -> list[Pool]:
+    return [replace(pool, dtype=np.dtype(np.float64)) for pool in pools]
