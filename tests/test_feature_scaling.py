@@ -176,5 +176,21 @@ def test_tails_are_numpys_quantiles(dtype):
     rng = np.random.default_rng(0)
     for n_rows in (1, 2, 3, 51, 100, 101, 4096):
         values = (rng.normal(size=(n_rows, 5)) * [1, 1e-3, 1e3, 7, 0]).astype(dtype)
-        expected = np.quantile(values.astype(np.float64), [0.01, 0.99], axis=0)
-        np.testing.assert_array_equal(feature_scaling._tails(values), expected)
+        values = values.astype(np.float64)
+        ordered = np.sort(values.T, axis=1)
+        for share in (0.01, 0.99):
+            found = feature_scaling._quantile(ordered, share)
+            np.testing.assert_array_equal(found[:, 0], np.quantile(values, share, axis=0))
+
+
+def test_statistics_are_those_of_clipped_columns():
+    """Over more columns than are laid out at once, some of them half empty."""
+    rng = np.random.default_rng(1)
+    values = rng.standard_t(2, size=(301, 37)) * np.geomspace(1e-3, 1e3, 37) + 5
+    values[:150, ::3] = 0
+    values[:151, 1::3] = 0
+    filled, mean, variance = feature_scaling._statistics(values)
+    np.testing.assert_array_equal(filled, np.arange(37) % 3 != 1)
+    clipped = np.clip(values, *np.quantile(values, [0.01, 0.99], axis=0))
+    np.testing.assert_allclose(mean, clipped.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(variance, clipped.var(axis=0), rtol=1e-12)

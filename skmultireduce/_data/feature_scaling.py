@@ -31,6 +31,9 @@ __all__ = [
 # what the thresholds tell apart, and quantiles of all rows would cost more than an epoch.
 _SAMPLE_SIZE = 4096
 
+# Columns whose statistics are found at once: their values stay in the second level of cache.
+_COLUMNS_AT_ONCE = 16
+
 # Means and variances are of values clipped to these quantiles, so that a few rows of another
 # unit, or heavy tails, change neither.
 _TAIL = 0.01
@@ -81,7 +84,7 @@ class RowSample:
         """
         numbers = np.arange(rows.shape[0]) if used is None else np.flatnonzero(used)
         keys = hash64(0, 0, numbers + first_row)
-        order = np.argsort(keys)[:_SAMPLE_SIZE]
+        order = _smallest(keys)
         sample = rows.take(numbers[order])
         return cls(keys[order], sample.data.reshape(sample.shape))
 
@@ -90,7 +93,7 @@ class RowSample:
         if isinstance(other, int):
             return self
         keys = np.concatenate([self.keys, other.keys])
-        order = np.argsort(keys)[:_SAMPLE_SIZE]
+        order = _smallest(keys)
         return RowSample(keys[order], np.concatenate([self.values, other.values])[order])
 
     __radd__ = __add__
@@ -224,11 +227,7 @@ def find_scaling(sample: RowSample, *, center: bool) -> FeatureScaling | None:
     -------
     scaling : FeatureScaling or None
     """
-    low, high = _tails(sample.values)
-    values = sample.values.astype(np.float64)
-    filled = np.count_nonzero(values, axis=0) >= _SMALLEST_FILLED_SHARE * len(values)
-    np.clip(values, low, high, out=values)
-    mean, variance = values.mean(axis=0), values.var(axis=0)
+    filled, mean, variance = _statistics(sample.values)
     if not center:
         mean, variance = np.zeros_like(mean), variance + mean * mean
     squares = mean * mean
@@ -253,19 +252,46 @@ def find_scaling(sample: RowSample, *, center: bool) -> FeatureScaling | None:
     return FeatureScaling(centers, scale)
 
 
-def _tails(values: np.ndarray) -> list[np.ndarray]:
-    """Quantiles at both tails of each column, as np.quantile's to the bit.
+def _smallest(keys: np.ndarray) -> np.ndarray:
+    """Places of the keys that a sample keeps, in their order."""
+    kept = np.argpartition(keys, _SAMPLE_SIZE)[:_SAMPLE_SIZE] if len(keys) > _SAMPLE_SIZE else ...
+    places = np.arange(len(keys))[kept]
+    return places[np.argsort(keys[places])]
 
-    Sorted in the values' own type, a column after the other: two thirds of the time.
+
+def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether columns are filled, and means and variances of what lies between the tails.
+
+    Some columns at a time are laid out one after the other, in cache, and sorted in the values'
+    own type: of 768 columns a third of the time that steps over the whole sample take.
+
+    Returns
+    -------
+    filled : ndarray of bool of shape (n_features,)
+    mean, variance : ndarray of shape (n_features,), float64
     """
-    ordered = np.ascontiguousarray(values.T)
-    ordered.sort(axis=1)
-    found = []
-    for share in (_TAIL, 1 - _TAIL):
-        at = share * (len(values) - 1)
-        first = int(at)
-        here = ordered[:, first].astype(np.float64)
-        there = ordered[:, min(first + 1, len(values) - 1)].astype(np.float64)
-        part, step = at - first, there - here
-        found.append(here + step * part if part < 0.5 else there - step * (1 - part))
-    return found
+    n_rows, n_features = values.shape
+    filled = np.empty(n_features, dtype=bool)
+    mean, variance = np.empty(n_features), np.empty(n_features)
+    for first in range(0, n_features, _COLUMNS_AT_ONCE):
+        columns = slice(first, first + _COLUMNS_AT_ONCE)
+        ordered = np.ascontiguousarray(np.ascontiguousarray(values[:, columns]).T)
+        ordered.sort(axis=1)
+        filled[columns] = np.count_nonzero(ordered, axis=1) >= _SMALLEST_FILLED_SHARE * n_rows
+        clipped = ordered.astype(np.float64)
+        low, high = (_quantile(clipped, share) for share in (_TAIL, 1 - _TAIL))
+        np.clip(clipped, low, high, out=clipped)
+        mean[columns] = clipped.mean(axis=1)
+        clipped -= mean[columns, np.newaxis]
+        variance[columns] = np.einsum("ij,ij->i", clipped, clipped) / n_rows
+    return filled, mean, variance
+
+
+def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
+    """Quantile of each row of sorted values, as a column; np.quantile's to the bit."""
+    at = share * (ordered.shape[1] - 1)
+    first = int(at)
+    here = ordered[:, first, np.newaxis].copy()
+    there = ordered[:, min(first + 1, ordered.shape[1] - 1), np.newaxis]
+    part, step = at - first, there - here
+    return here + step * part if part < 0.5 else there - step * (1 - part)
