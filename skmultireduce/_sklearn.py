@@ -91,7 +91,7 @@ def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
         indices.dtype != np.int32
         or indptr.dtype != np.int32
         or wanted_dtype.char not in "bilqfd"
-        or max(shape) > np.iinfo(np.int32).max
+        or max(shape) > 2**31 - 1
         or not len(data) == len(indices) == indptr[-1]
         or not {"_shape", "data", "indices", "indptr"} <= attributes.keys()
     ):

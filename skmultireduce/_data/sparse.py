@@ -9,6 +9,13 @@ import scipy.sparse as sp
 
 __all__ = ["check_sparse", "stacked_offsets"]
 
+# Of either byte order.
+_WITHOUT_SIGN = {
+    np.dtype(f"{order}i{size}"): np.dtype(f"{order}u{size}")
+    for order in "<>"
+    for size in (1, 2, 4, 8)
+}
+
 
 def check_sparse(matrix: Any, input_name: str) -> None:
     """Raise if the buffers of a sparse matrix do not describe a matrix of its shape.
@@ -57,8 +64,8 @@ def _outside(indices: np.ndarray, size: int) -> bool:
         return False
     if indices.dtype.kind == "i":
         # Without a sign negative numbers are the largest: one pass instead of two.
-        size = min(size, np.iinfo(indices.dtype).max + 1)
-        indices = indices.view(indices.dtype.str.replace("i", "u"))
+        size = min(size, 1 << (8 * indices.dtype.itemsize - 1))
+        indices = indices.view(_WITHOUT_SIGN[indices.dtype])
     return bool(indices.max() >= size)
 
 
