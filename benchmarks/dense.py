@@ -195,9 +195,10 @@ def peers(X: np.ndarray, Y: sp.csr_matrix, X_test: np.ndarray, Y_test: Any, name
     """Time of fit and best J of the test rows."""
     ours = public("MultiLabelSGDClassifier")
 
-    def model(reduction: str, loss: str = "log_loss") -> Callable:
+    def model(reduction: str, **parameters: Any) -> Callable:
         def fit(X: np.ndarray, Y: Any) -> Callable:
-            return ours(reduction=reduction, loss=loss, random_state=0).fit(X, Y).decision_function
+            head = ours(reduction=reduction, random_state=0, **parameters)
+            return head.fit(X, Y).decision_function
 
         return fit
 
@@ -211,7 +212,8 @@ def peers(X: np.ndarray, Y: sp.csr_matrix, X_test: np.ndarray, Y_test: Any, name
 
     contenders: dict[str, Callable] = {
         "one_vs_rest": model("one_vs_rest"),
-        "one_vs_rest, squared hinge": model("one_vs_rest", "squared_hinge"),
+        "one_vs_rest, max_iter=5": model("one_vs_rest", max_iter=5),
+        "one_vs_rest, squared hinge": model("one_vs_rest", loss="squared_hinge"),
         "pick_all_normalized": model("pick_all_normalized"),
         "pick_all": model("pick_all"),
         "RidgeClassifier": ridge,

@@ -73,6 +73,18 @@ def with_idf(vectorizer: Any, idf: Any) -> Any:
     return vectorizer
 
 
+def idf_of(counts: Any, n_rows: int, dtype: Any, smooth: bool) -> Any:
+    """Weights of terms that are in so many of the documents, as ``TfidfTransformer.fit`` has."""
+    dtype = dtype if dtype in (np.float64, np.float32) else np.float64
+    counts = counts.astype(dtype)
+    counts += float(smooth)
+    idf = np.full_like(counts, n_rows + int(smooth))
+    idf /= counts
+    np.log(idf, out=idf)
+    idf += 1.0
+    return idf
+
+
 def csr(arrays: tuple, shape: tuple[int, int], dtype: Any = None) -> Any:
     """CSR matrix or array, as scikit-learn is told to give; not made twice, as by the above.
 

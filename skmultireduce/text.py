@@ -20,9 +20,9 @@ from sklearn.utils.sparsefuncs_fast import (
 )
 
 from ._kernels.text import rename
-from ._sklearn import csr
+from ._sklearn import csr, idf_of, with_idf
 from ._text.analysis import find_analysis, overridden
-from ._text.counting import Learned, count, fixed_terms, hash_rows, learn
+from ._text.counting import Learned, count, document_counts, fixed_terms, hash_rows, learn
 from ._text.fasttext_features import FastTextVectorizer, vectorizer_of
 from .neural import MultiLabelMLPClassifier
 
@@ -36,6 +36,8 @@ __all__ = [
 
 _N_JOBS = {"n_jobs": [Integral, None]}
 _NORMALIZE = {"l1": inplace_csr_row_normalize_l1, "l2": inplace_csr_row_normalize_l2}
+# Values that are weighted at a time, in cache.
+_VALUES_AT_ONCE = 1 << 16
 _HASHED_DTYPES = frozenset(map(np.dtype, (np.float64, np.float32, np.int64, np.int32)))
 
 
@@ -91,8 +93,12 @@ class _CompiledCounts:
     ):
         if not isinstance(vocabulary, Learned):
             return super()._limit_features(X, vocabulary, high, low, limit)
-        n_documents = np.bincount(X.indices, minlength=X.shape[1])
-        mask = (n_documents <= high) & (n_documents >= low)
+        if limit is None and low <= 1 and high >= X.shape[0]:
+            # A term that was learned is in a document.
+            mask = np.ones(X.shape[1], dtype=bool)
+        else:
+            n_documents = document_counts(X)
+            mask = (n_documents <= high) & (n_documents >= low)
         if limit is not None and mask.sum() > limit:
             totals = np.asarray(X.sum(axis=0)).ravel()
             most = np.flatnonzero(mask)[(-totals[mask]).argsort()[:limit]]
@@ -349,6 +355,49 @@ class TfidfVectorizer(_CompiledCounts, sklearn_text.TfidfVectorizer):
         )
         self.n_jobs = n_jobs
 
+    def fit_transform(self, raw_documents: Iterable, y: Any = None):
+        """Learn the vocabulary and the weights of its terms; the matrix of the documents.
+
+        Parameters
+        ----------
+        raw_documents : iterable
+            Of str, bytes, or what ``input`` says. Each document is read once.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_samples, n_features)
+            The one of scikit-learn's class.
+        """
+        self._check_params()
+        try:
+            X = sklearn_text.CountVectorizer.fit_transform(self, raw_documents)
+        finally:
+            self._settle()
+        idf = None
+        if self.use_idf:
+            idf = idf_of(document_counts(X), X.shape[0], X.dtype, self.smooth_idf)
+        with_idf(self, idf)
+        return self._weighted(X, idf)
+
+    def _weighted(self, X: Any, idf: np.ndarray | None):
+        """scikit-learn's steps without its checks of a matrix that was made just now."""
+        if X.dtype not in (np.float64, np.float32):
+            X = X.astype(np.float64)
+        weights = self._tfidf
+        for first in range(0, len(X.data), _VALUES_AT_ONCE):
+            part = slice(first, first + _VALUES_AT_ONCE)
+            values = X.data[part]
+            if weights.sublinear_tf:
+                np.log(values, values)
+                values += 1.0
+            if idf is not None:
+                values *= idf[X.indices[part]]
+        if weights.norm is not None:
+            _NORMALIZE[weights.norm](X)
+        return X
+
     @_reads_lines
     def transform(self, raw_documents: Iterable):
         """Return the matrix of the documents.
@@ -378,17 +427,7 @@ class TfidfVectorizer(_CompiledCounts, sklearn_text.TfidfVectorizer):
             or not (weights.norm is None or weights.norm in _NORMALIZE)
         ):
             return super().transform(raw_documents)
-        # scikit-learn's steps without its checks of a matrix that was made just now.
-        X = sklearn_text.CountVectorizer.transform(self, raw_documents)
-        if X.dtype not in (np.float64, np.float32):
-            X = X.astype(np.float64)
-        if weights.sublinear_tf:
-            np.log(X.data, X.data)
-            X.data += 1.0
-        X.data *= idf[X.indices]
-        if weights.norm is not None:
-            _NORMALIZE[weights.norm](X)
-        return X
+        return self._weighted(sklearn_text.CountVectorizer.transform(self, raw_documents), idf)
 
 
 class HashingVectorizer(sklearn_text.HashingVectorizer, auto_wrap_output_keys=None):

@@ -146,11 +146,20 @@ def fuzz(seed, n_texts, monkeypatch):
         n_texts -= len(documents)
         monkeypatch.setattr(counting, "_CHARACTERS", rng.choice([1, 100, 1 << 20]))
         monkeypatch.setattr(counting, "_CHARACTERS_A_THREAD", rng.choice([1, 1000, 1 << 20]))
+        monkeypatch.setattr(ours, "_VALUES_AT_ONCE", rng.choice([1, 7, 1 << 16]))
         for name in NAMES:
             parameters = any_parameters(rng, name)
             n_jobs = rng.choice([None, None, 2])
             more_here = more if name in FITTED else ()
             assert_alike(name, parameters, lambda d=documents: d, more_here, n_jobs=n_jobs)
+
+
+def test_documents_of_terms_are_counted_in_parts():
+    columns = np.random.default_rng(0).integers(0, 1000, size=200_001)
+    X = sp.csr_array((np.ones(len(columns)), columns, [0, len(columns)]), shape=(1, 1001))
+    np.testing.assert_array_equal(
+        counting.document_counts(X), np.bincount(columns, minlength=1001)
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -148,6 +148,28 @@ def test_sums_of_ones_end_where_the_type_of_the_result_does():
     assert np.frombuffer(rows.take()[1], np.int32).tolist() == [3]
 
 
+@pytest.mark.parametrize("value_type", list(kernel.VALUE_TYPES))
+@pytest.mark.parametrize("hashed", [True, False])
+def test_counts_have_the_type_that_is_asked_for(hashed, value_type):
+    terms = None if hashed else kernel.Terms(SEED)
+    hashing = (2**20, False, 2**31 - 1)
+    rows = kernel.Rows(
+        WORDS, False, terms, not hashed, never, True, hashing, value_type=value_type
+    )
+    assert rows.value_type == value_type
+    texts = ["b a b", "", "a " * 300, "c"]
+    rows.read(texts, bytearray(len(texts)))
+    _, counts, offsets = rows.take()
+    found = np.split(np.frombuffer(counts, value_type), np.frombuffer(offsets, np.int64)[1:-1])
+    assert [sorted(row) for row in found] == [[1, 2], [], [300], [1]]
+
+
+def test_rows_of_other_types_get_no_other_columns():
+    rows = kernel.Rows(WORDS, False, kernel.Terms(SEED), True, never, value_type="float64")
+    with pytest.raises(ValueError, match="counts of int32"):
+        rows.rename(np.zeros(1, dtype=np.int32), kernel.Terms(SEED))
+
+
 @pytest.mark.parametrize("n", [39, 40, 41, 300, 70_000])
 def test_rows_of_any_length_are_in_order(n):
     rng = np.random.default_rng(n)

@@ -30,6 +30,7 @@
 enum { SKM_WORD = 0, SKM_CHAR = 1, SKM_CHAR_WB = 2 };
 enum { SKM_FIT = 0, SKM_LOOKUP = 1, SKM_HASH = 2 };
 enum { SKM_IS_WORD = 1, SKM_NOT_SPACE = 2 };
+enum { SKM_INT32 = 0, SKM_INT64 = 1, SKM_FLOAT32 = 2, SKM_FLOAT64 = 3 };
 /* What a text needs that is not done here. */
 enum { SKM_DONE = 0, SKM_NEEDS_LOWER = 1, SKM_SURROGATE = 2, SKM_NO_MEMORY = -1 };
 
@@ -447,7 +448,11 @@ typedef struct {
     int n_slices, ascii, failed;
     uint64_t *row, *scratch; /* of the row: column << 32 | count or sign */
     size_t row_capacity, scratch_capacity, n_row;
-    int32_t *indices, *values;
+    int32_t *counts; /* of the row */
+    size_t counts_capacity;
+    int32_t *indices;
+    void *values; /* of all rows, of the type that the matrix has in the end */
+    int value_type;
     size_t indices_capacity, values_capacity, n_out, row_start;
     int64_t *offsets; /* of the rows: n_rows + 1 of them, NULL before the first row */
     size_t offsets_capacity, n_rows;
@@ -460,6 +465,7 @@ SKM_FUN void skm_rows_free(SkmRows *r)
     free(r->tokens);
     free(r->row);
     free(r->scratch);
+    free(r->counts);
     free(r->indices);
     free(r->values);
     free(r->offsets);
@@ -469,24 +475,62 @@ SKM_FUN void skm_rows_free(SkmRows *r)
 /* The output belongs to somebody else now. */
 SKM_FUN void skm_forget(SkmRows *r)
 {
-    r->indices = r->values = NULL;
+    r->indices = NULL;
+    r->values = NULL;
     r->offsets = NULL;
     r->indices_capacity = r->values_capacity = r->offsets_capacity = 0;
     r->n_out = r->row_start = r->n_rows = 0;
     r->n_seen = 0;
 }
 
+/* Room for n more entries of the row. */
 SKM_HOT int skm_room_out(SkmRows *r, size_t n)
 {
-    void *indices = r->indices, *values = r->values;
+    void *indices = r->indices, *counts = r->counts;
+    size_t n_out = r->n_out + n, n_row = n_out - r->row_start;
     int ok;
-    if (n <= r->indices_capacity && n <= r->values_capacity)
+    if (n_out <= r->indices_capacity && n_row <= r->counts_capacity)
         return 1;
-    ok = skm_grow(&indices, &r->indices_capacity, n, sizeof(int32_t));
+    ok = skm_grow(&indices, &r->indices_capacity, n_out, sizeof(int32_t));
     r->indices = indices;
-    ok = ok && skm_grow(&values, &r->values_capacity, n, sizeof(int32_t));
-    r->values = values;
+    ok = ok && skm_grow(&counts, &r->counts_capacity, n_row, sizeof(int32_t));
+    r->counts = counts;
     return ok;
+}
+
+SKM_HOT size_t skm_value_size(int value_type)
+{
+    return value_type == SKM_INT32 || value_type == SKM_FLOAT32 ? 4 : 8;
+}
+
+/* Counts of the row behind those of the rows before it: converted while they are in cache,
+   into memory that is touched for the first time, once. */
+SKM_FUN int skm_store_counts(SkmRows *r)
+{
+    size_t i, n = r->n_out - r->row_start;
+    const int32_t *counts = r->counts;
+    void *values = r->values;
+    if (!skm_grow(&values, &r->values_capacity, r->n_out, skm_value_size(r->value_type)))
+        return 0;
+    r->values = values;
+    if (r->value_type == SKM_INT32) {
+        int32_t *out = (int32_t *)values + r->row_start;
+        for (i = 0; i < n; i++)
+            out[i] = counts[i];
+    } else if (r->value_type == SKM_INT64) {
+        int64_t *out = (int64_t *)values + r->row_start;
+        for (i = 0; i < n; i++)
+            out[i] = counts[i];
+    } else if (r->value_type == SKM_FLOAT32) {
+        float *out = (float *)values + r->row_start;
+        for (i = 0; i < n; i++)
+            out[i] = (float)counts[i];
+    } else {
+        double *out = (double *)values + r->row_start;
+        for (i = 0; i < n; i++)
+            out[i] = counts[i];
+    }
+    return 1;
 }
 
 /* Count the slices that wait. */
@@ -494,7 +538,7 @@ SKM_FUN void skm_flush_fit(SkmRows *r)
 {
     SkmTerms *t = r->terms;
     int i;
-    if (!skm_room_out(r, r->n_out + SKM_BATCH)) {
+    if (!skm_room_out(r, SKM_BATCH)) {
         r->failed = 1;
         r->n_slices = 0;
     }
@@ -505,7 +549,7 @@ SKM_FUN void skm_flush_fit(SkmRows *r)
         if (slot->id) {
             size_t last = r->row_start + (uint32_t)(slot->last - (uint32_t)r->row_start);
             if (last < r->n_out && r->indices[last] == (int32_t)(slot->id - 1)) {
-                r->values[last]++;
+                r->counts[last - r->row_start]++;
                 continue;
             }
         } else {
@@ -517,8 +561,7 @@ SKM_FUN void skm_flush_fit(SkmRows *r)
         }
         slot->last = (uint32_t)r->n_out;
         r->indices[r->n_out] = (int32_t)(slot->id - 1);
-        r->values[r->n_out] = 1;
-        r->n_out++;
+        r->counts[r->n_out++ - r->row_start] = 1;
     }
     r->n_slices = 0;
 }
@@ -693,24 +736,23 @@ SKM_HOT int skm_bits(uint64_t n)
     return bits;
 }
 
-/* Columns of a stretch of the output in ascending order, counts with them. */
-SKM_FUN int skm_sort_out(SkmRows *r, size_t start, size_t end)
+/* Columns of a row in ascending order, counts with them. */
+SKM_FUN int skm_sort_counts(SkmRows *r, int32_t *columns, int32_t *counts, size_t n)
 {
-    size_t i, n = end - start;
-    for (i = start + 1; i < end && r->indices[i - 1] <= r->indices[i]; i++) {}
-    if (i >= end)
+    size_t i;
+    for (i = 1; i < n && columns[i - 1] <= columns[i]; i++) {}
+    if (i >= n)
         return 1;
     if (!skm_room_row(r, n))
         return 0;
     for (i = 0; i < n; i++)
-        r->row[i] = ((uint64_t)(uint32_t)r->indices[start + i] << 32)
-                    | (uint32_t)r->values[start + i];
+        r->row[i] = ((uint64_t)(uint32_t)columns[i] << 32) | (uint32_t)counts[i];
     r->n_row = n;
     if (!skm_sort_row(r, skm_bits(r->terms->n_terms)))
         return 0;
     for (i = 0; i < n; i++) {
-        r->indices[start + i] = (int32_t)(r->row[i] >> 32);
-        r->values[start + i] = (int32_t)(uint32_t)r->row[i];
+        columns[i] = (int32_t)(r->row[i] >> 32);
+        counts[i] = (int32_t)(uint32_t)r->row[i];
     }
     return 1;
 }
@@ -719,7 +761,7 @@ SKM_FUN int skm_sort_out(SkmRows *r, size_t start, size_t end)
 SKM_FUN int skm_sum_row(SkmRows *r)
 {
     size_t i = 0;
-    if (!skm_room_out(r, r->n_out + r->n_row))
+    if (!skm_room_out(r, r->n_row))
         return 0;
     while (i < r->n_row) {
         uint32_t column = (uint32_t)(r->row[i] >> 32);
@@ -731,7 +773,7 @@ SKM_FUN int skm_sum_row(SkmRows *r)
         if (sum < -(int64_t)r->largest)
             sum = -(int64_t)r->largest;
         r->indices[r->n_out] = (int32_t)column;
-        r->values[r->n_out++] = (int32_t)sum;
+        r->counts[r->n_out++ - r->row_start] = (int32_t)sum;
     }
     return 1;
 }
@@ -744,7 +786,10 @@ SKM_FUN int skm_end_row(SkmRows *r, int sorted)
     if (r->mode == SKM_FIT) {
         skm_flush_fit(r);
         r->n_seen = r->n_out;
-        ok = !r->failed && (!sorted || skm_sort_out(r, r->row_start, r->n_out));
+        ok = !r->failed
+             && (!sorted
+                 || skm_sort_counts(r, r->indices + r->row_start, r->counts,
+                                    r->n_out - r->row_start));
     } else {
         if (r->mode == SKM_LOOKUP)
             skm_flush_lookup(r);
@@ -754,7 +799,8 @@ SKM_FUN int skm_end_row(SkmRows *r, int sorted)
                                                              : r->terms->n_terms))
              && skm_sum_row(r);
     }
-    if (!ok || !skm_grow(&offsets, &r->offsets_capacity, r->n_rows + 2, sizeof(int64_t)))
+    if (!ok || !skm_store_counts(r)
+        || !skm_grow(&offsets, &r->offsets_capacity, r->n_rows + 2, sizeof(int64_t)))
         return 0;
     r->offsets = offsets;
     r->offsets[0] = 0;
@@ -764,7 +810,7 @@ SKM_FUN int skm_end_row(SkmRows *r, int sorted)
     return 1;
 }
 
-/* Columns of another table instead of this one's, in order. */
+/* Columns of another table instead of this one's, in order. Values are int32. */
 SKM_FUN int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
 {
     size_t i, row, start = 0;
@@ -773,7 +819,7 @@ SKM_FUN int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
         size_t end = (size_t)r->offsets[row + 1];
         for (i = start; i < end; i++)
             r->indices[i] = numbers[r->indices[i]];
-        if (!skm_sort_out(r, start, end))
+        if (!skm_sort_counts(r, r->indices + start, (int32_t *)r->values + start, end - start))
             return 0;
         start = end;
     }

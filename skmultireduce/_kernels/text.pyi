@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 
 ANALYZERS: dict[str, int]
+VALUE_TYPES: dict[str, int]
 IS_WORD: int
 NOT_SPACE: int
 
@@ -32,6 +33,7 @@ class Lines:
 
 class Rows:
     terms: Terms | None
+    value_type: str
     n_seen: int
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Rows:
         analyze: Callable[[str], list],
         in_order: bool = True,
         hashing: tuple[int, bool, int] = ...,
+        value_type: str = ...,
     ) -> None: ...
     def __len__(self) -> int: ...
     def read(self, texts: list, prepared: bytearray) -> None: ...

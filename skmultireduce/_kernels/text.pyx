@@ -31,6 +31,10 @@ cdef extern from "text.h" nogil:
         SKM_HASH
         SKM_IS_WORD
         SKM_NOT_SPACE
+        SKM_INT32
+        SKM_INT64
+        SKM_FLOAT32
+        SKM_FLOAT64
         SKM_DONE
         SKM_NEEDS_LOWER
         SKM_SURROGATE
@@ -66,7 +70,8 @@ cdef extern from "text.h" nogil:
         uint8_t *buffer
         size_t n_buffer
         int32_t *indices
-        int32_t *values
+        void *values
+        int value_type
         size_t n_out
         int64_t *offsets
         size_t n_rows
@@ -83,6 +88,7 @@ cdef extern from "text.h" nogil:
     void skm_take(SkmRows *r, const uint8_t *p, size_t n)
     int skm_flush_now(SkmRows *r)
     void skm_forget(SkmRows *r)
+    size_t skm_value_size(int value_type)
     int skm_end_row(SkmRows *r, int in_order)
     int skm_rename(SkmRows *r, const int32_t *numbers, SkmTerms *terms)
     int skm_read_text(SkmRows *r, const SkmText *d, int in_order)
@@ -165,6 +171,10 @@ cdef extern from *:
 ANALYZERS = {"word": SKM_WORD, "char": SKM_CHAR, "char_wb": SKM_CHAR_WB}
 IS_WORD = SKM_IS_WORD
 NOT_SPACE = SKM_NOT_SPACE
+# By what NumPy calls them.
+VALUE_TYPES = {
+    "int32": SKM_INT32, "int64": SKM_INT64, "float32": SKM_FLOAT32, "float64": SKM_FLOAT64
+}
 _BYTE_ORDER = sys.byteorder
 
 skm_text_init()
@@ -441,10 +451,13 @@ cdef class Rows:
         Whether the columns of a row are in order; else as they came.
     hashing : tuple
         Number of columns, whether signs alternate, largest sum of ones.
+    value_type : str
+        Type of the counts that `take` gives, of `VALUE_TYPES`.
     """
 
     cdef SkmRows rows
     cdef readonly Terms terms
+    cdef readonly str value_type
     cdef Terms stop_words
     cdef object analyze
     cdef int lower
@@ -459,10 +472,13 @@ cdef class Rows:
         object analyze,
         bint in_order=True,
         tuple hashing=(1, False, INT32_MAX),
+        str value_type="int32",
     ):
         cdef SkmRows *r = &self.rows
         r.analyzer, r.min_n, r.max_n, r.token_class, r.min_chars, self.stop_words = settings
         r.n_features, r.alternate_sign, r.largest = hashing
+        self.value_type = value_type
+        r.value_type = VALUE_TYPES[value_type]
         if r.n_features < 1:
             raise ValueError("a matrix has at least one column")
         if r.n_features & (r.n_features - 1) == 0:
@@ -587,6 +603,8 @@ cdef class Rows:
         """Give the columns their numbers (int32) in another table, and rows their order."""
         cdef Array held = take(numbers, b"numbers", INT32, 1, False)
         cdef int done
+        if self.rows.value_type != SKM_INT32:
+            raise ValueError("rows that get other columns have counts of int32")
         with nogil:
             done = skm_rename(&self.rows, <const int32_t *> held.data, &terms.table)
         if not done:
@@ -594,10 +612,11 @@ cdef class Rows:
         self.terms = terms
 
     def take(self):
-        """Columns and counts (int32) and offsets of the rows (int64), which leave this object."""
+        """Columns (int32), counts and offsets of the rows (int64), which leave this object."""
         cdef SkmRows *r = &self.rows
+        cdef size_t n_bytes = r.n_out * skm_value_size(r.value_type)
         columns = _memory(r.indices, <Py_ssize_t> (r.n_out * sizeof(int32_t)))
-        counts = _memory(r.values, <Py_ssize_t> (r.n_out * sizeof(int32_t)))
+        counts = _memory(r.values, <Py_ssize_t> n_bytes)
         offsets = _memory(r.offsets, <Py_ssize_t> ((r.n_rows + 1) * sizeof(int64_t)))
         skm_forget(r)
         return columns, counts, offsets

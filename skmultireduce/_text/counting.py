@@ -16,7 +16,7 @@ from .._models.threads import usable_threads
 from .._sklearn import csr
 from .analysis import SEED, Analysis, batches
 
-__all__ = ["Learned", "count", "fixed_terms", "hash_rows", "learn"]
+__all__ = ["Learned", "count", "document_counts", "fixed_terms", "hash_rows", "learn"]
 
 # Characters of the texts that are analysed at a time: by one thread, and by each of several
 # that learn terms, whose tables are merged then.
@@ -27,11 +27,17 @@ _CHARACTERS_A_THREAD = 1 << 23
 _tables: WeakKeyDictionary[Any, tuple[dict, int, kernel.Terms]] = WeakKeyDictionary()
 
 
+def _value_type(dtype: Any) -> str:
+    """Type of the counts that kernels give for a matrix of a type: that one, if they can."""
+    name = np.dtype(dtype).name
+    return name if name in kernel.VALUE_TYPES and np.dtype(dtype).isnative else "int32"
+
+
 def _join(parts: list[kernel.Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Counts, columns and offsets of rows one after the other."""
     arrays = [
-        (np.frombuffer(counts, np.int32), np.frombuffer(columns, np.int32), offsets)
-        for columns, counts, offsets in (part.take() for part in parts)
+        (np.frombuffer(counts, part.value_type), np.frombuffer(columns, np.int32), offsets)
+        for part, (columns, counts, offsets) in ((part, part.take()) for part in parts)
     ]
     counts, columns, offsets = zip(*arrays, strict=True)
     offsets = [np.frombuffer(part, np.int64) for part in offsets]
@@ -113,12 +119,31 @@ def count(
     """Return the counts of known terms."""
 
     def make(whole: bool) -> kernel.Rows:
-        return kernel.Rows(analysis.settings, analysis.lower, terms, False, analysis.analyze)
+        return kernel.Rows(
+            analysis.settings,
+            analysis.lower,
+            terms,
+            False,
+            analysis.analyze,
+            value_type=_value_type(dtype),
+        )
 
     source = batches(vectorizer, analysis, documents, _CHARACTERS)
     X = _matrix(_run(make, source, vectorizer.n_jobs), len(terms), dtype)
     X.has_sorted_indices = True
     return X
+
+
+def document_counts(X: Any) -> np.ndarray:
+    """Number of rows of a CSR matrix that have each column; int64.
+
+    A part at a time, as np.bincount makes a copy of 8 bytes an entry.
+    """
+    counts = np.zeros(X.shape[1], dtype=np.int64)
+    step = max(1 << 16, 4 * len(counts))
+    for first in range(0, len(X.indices), step):
+        counts += np.bincount(X.indices[first : first + step], minlength=len(counts))
+    return counts
 
 
 class Learned:
@@ -182,7 +207,9 @@ def learn(vectorizer: Any, analysis: Analysis, documents: Iterable, dtype: Any):
 
     def make(whole: bool) -> kernel.Rows:
         table = terms if whole else kernel.Terms(SEED)
-        return kernel.Rows(settings, lower, table, True, analyze, whole)
+        # Rows that get other columns are of the kernel's own type.
+        value_type = _value_type(dtype) if whole else "int32"
+        return kernel.Rows(settings, lower, table, True, analyze, whole, value_type=value_type)
 
     def merge(parts: list[kernel.Rows], pool: ThreadPoolExecutor) -> None:
         # In the order of the documents: terms are numbered as one thread would.
@@ -206,7 +233,9 @@ def hash_rows(vectorizer: Any, analysis: Analysis, documents: Iterable, dtype: n
     settings, lower, _, analyze = analysis
 
     def make(whole: bool) -> kernel.Rows:
-        return kernel.Rows(settings, lower, None, False, analyze, True, hashing)
+        return kernel.Rows(
+            settings, lower, None, False, analyze, True, hashing, _value_type(dtype)
+        )
 
     source = batches(vectorizer, analysis, documents, _CHARACTERS)
     parts = _run(make, source, vectorizer.n_jobs)
