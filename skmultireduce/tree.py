@@ -27,7 +27,7 @@ from ._models.label_forest import LabelForest, sparse_rows
 from ._models.label_paths import PathStep, explain_path
 from ._models.label_tree import LabelTreeModel, NodeOptions
 from ._models.penalty import automatic_penalty, row_scale, row_sums
-from ._reductions.table import LOSS_OPTIONS, Loss, loss_of
+from ._reductions.table import LOSS_OPTIONS, Loss, has_loss, loss_of
 from ._reductions.targets import Targets
 from ._sklearn import (
     CallbackSupportMixin,
@@ -386,9 +386,9 @@ class LabelTreeClassifier(
 
     def _check_parameters(self) -> Loss:
         one_vs_rest = self.reduction == "one_vs_rest"
-        if self.loss == "squared_hinge" and not one_vs_rest:
+        if self.loss != "auto" and not has_loss(self.reduction, self.loss):
             raise ValueError(
-                f"loss='squared_hinge' is for reduction='one_vs_rest'; reduction="
+                f"loss={self.loss!r} is for reduction='one_vs_rest'; reduction="
                 f"{self.reduction!r} is a softmax one. Use loss='auto'."
             )
         option = self.loss

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 
 from .._cutoff.strategies import STRATEGIES
-from .._reductions.table import LOSS_OPTIONS, ONE_VS_REST, REDUCTIONS
+from .._reductions.table import LOSS_OPTIONS, ONE_VS_REST, REDUCTIONS, has_loss
 from ..linear import MultiLabelSGDClassifier
 from ..neural import MultiLabelMLPClassifier
 from ..persistence import save_model
@@ -192,9 +192,9 @@ def _say(line: str) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     reduction, loss = options.reduction, options.loss
-    if loss == "squared_hinge" and reduction not in (None, *ONE_VS_REST):
+    if reduction and loss and not has_loss(reduction, loss):
         raise ValueError(
-            f"--loss squared_hinge is for --reduction {' or '.join(ONE_VS_REST)}, not {reduction}."
+            f"--loss {loss} is for --reduction {' or '.join(ONE_VS_REST)}, not {reduction}."
         )
     if options.dim is not None and options.model != "mlp":
         raise ValueError(f"--dim is for --model mlp, not {options.model}.")

@@ -19,7 +19,7 @@ from .._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from .._cutoff.tuning import Tuning
 from .._data.label_sets import read_labels
 from .._data.notices import gathered
-from .._reductions.table import ONE_VS_REST
+from .._reductions.table import has_loss
 from ..threshold import ThresholdedMultiLabel
 
 __all__ = ["tune"]
@@ -110,8 +110,7 @@ def _forms(model: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     seen = set()
     for form in ((model.reduction, model.loss), *_FORMS):
         reduction, loss = options.reduction or form[0], options.loss or form[1]
-        fits = reduction in ONE_VS_REST or loss != "squared_hinge"
-        if fits and (reduction, loss) not in seen:
+        if has_loss(reduction, loss) and (reduction, loss) not in seen:
             seen.add((reduction, loss))
             yield {"reduction": reduction, "loss": loss}
 

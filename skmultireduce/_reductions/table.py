@@ -20,6 +20,7 @@ __all__ = [
     "SOFTMAX_REDUCTIONS",
     "Loss",
     "Reduction",
+    "has_loss",
     "loss_of",
 ]
 
@@ -150,6 +151,11 @@ SOFTMAX_REDUCTIONS = tuple(r.name for r in BY_NAME.values() if r.softmax and not
 ONE_VS_REST = tuple(r.name for r in BY_NAME.values() if not r.softmax)
 REDUCTIONS = SOFTMAX_REDUCTIONS + ONE_VS_REST
 SELECTING = tuple(r.name for r in BY_NAME.values() if r.selects)
+
+
+def has_loss(reduction: str, loss: str) -> bool:
+    """Whether a reduction learns by what `loss` names: the softmax ones by the log loss alone."""
+    return loss == "log_loss" or not BY_NAME[reduction].softmax
 
 
 def loss_of(reduction: str, loss: str) -> Loss:
