@@ -32,10 +32,11 @@ from ._cutoff.metric import Scoring
 from ._cutoff.model_search import Candidates, Trial, search_models
 from ._cutoff.rule import CutRule, count_apart
 from ._cutoff.score_map import ScoreMap
-from ._cutoff.scores import Pool, Source, has_method
+from ._cutoff.scores import Pool, Source
 from ._cutoff.strategies import STRATEGIES, log_prior_of, make_strategy
 from ._cutoff.tuning import Tuned, Tuning
 from ._data.blocks import indexable_rows
+from ._data.inner_fits import has_method
 from ._data.label_sets import LabelSets, Target, read_labels
 from ._data.notices import pass_on, warn
 from ._data.weights import read_sample_weight

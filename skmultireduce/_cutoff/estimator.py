@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.blocks import indexable_rows
-from .._data.inner_fits import indicator, last_step
+from .._data.inner_fits import has_method, indicator, inner_has, last_step
 from .._data.label_names import NamedLabels
 from .._data.label_sets import LabelSets, Target
 from .._data.score_matrix import check_request, score_matrix
@@ -32,17 +31,8 @@ from .._sklearn import (
 )
 from .._state import VersionedState
 from .rule import CutRule
-from .scores import Source, has_method, predict_scores
+from .scores import Source, predict_scores
 from .strategies import STRATEGIES
-
-
-def inner_has(name: str) -> Callable[[Any], bool]:
-    def check(self: Any) -> bool:
-        estimator = getattr(self, "estimator_", self.estimator)
-        getattr(estimator, name)
-        return has_method(estimator, name)
-
-    return check
 
 
 def has_decision(self: Any) -> bool:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 
 from .._data.blocks import indexable_rows, iter_row_blocks
-from .._data.inner_fits import last_step
+from .._data.inner_fits import has_method, last_step
 from .._data.label_sets import LabelSets
 from .._data.score_matrix import best_columns, score_matrix, select_scores
 from .._data.sparse import check_sparse
@@ -30,7 +29,6 @@ __all__ = [
     "array_blocks",
     "best_scores",
     "csr_blocks",
-    "has_method",
     "predict_scores",
     "response_method_of",
     "row_weights",
@@ -469,30 +467,6 @@ def _even_blocks(sizes: np.ndarray, itemsize: int, step: int | None) -> list[sli
 
 
 # --- of estimators ------------------------------------------------------------------------
-
-
-def has_method(estimator: Any, name: str) -> bool:
-    """Whether the estimator has the method; for `predict_scores` whether the last step has.
-
-    OneVsRestClassifier says so if the model of its first label has it, which for a label
-    that all rows share has other methods than the rest.
-    """
-    if name == "predict_scores":
-        return hasattr(_last_model(estimator), name)
-    one_vs_rest = isinstance(estimator, OneVsRestClassifier)
-    parts = getattr(estimator, "estimators_", ()) if one_vs_rest else ()
-    return hasattr(estimator, name) and all(hasattr(part, name) for part in parts)
-
-
-def _last_model(estimator: Any) -> Any:
-    """Last step of pipelines, best estimator of searches: they do not pass every method on."""
-    while True:
-        if isinstance(estimator, Pipeline):
-            estimator = last_step(estimator)[1]
-        elif not hasattr(estimator, "predict_scores") and hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return estimator
 
 
 def _cut_scores(estimator: Any) -> bool:

@@ -14,7 +14,14 @@ from sklearn.pipeline import Pipeline
 from .._sklearn import BaseSearchCV, _align_api_if_sparse
 from .label_sets import LabelSets, Target
 
-__all__ = ["fit_inner", "indicator", "inner_has", "last_step", "takes_sparse_y"]
+__all__ = [
+    "fit_inner",
+    "has_method",
+    "indicator",
+    "inner_has",
+    "last_step",
+    "takes_sparse_y",
+]
 
 # A label with fewer rows with it, or fewer without it, is named when a fit fails: inner folds
 # of five need that many of each.
@@ -150,11 +157,37 @@ def _rarest_label(y: Any) -> str | None:
     )
 
 
+def has_method(estimator: Any, name: str) -> bool:
+    """Whether the estimator has the method; for `predict_scores` whether the last step has.
+
+    OneVsRestClassifier says so if the model of its first label has it, which for a label
+    that all rows share has other methods than the rest.
+    """
+    if name == "predict_scores":
+        return hasattr(_last_model(estimator), name)
+    one_vs_rest = isinstance(estimator, OneVsRestClassifier)
+    parts = getattr(estimator, "estimators_", ()) if one_vs_rest else ()
+    return hasattr(estimator, name) and all(hasattr(part, name) for part in parts)
+
+
+def _last_model(estimator: Any) -> Any:
+    """Last step of pipelines, best estimator of searches: they do not pass every method on."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            estimator = last_step(estimator)[1]
+        elif not hasattr(estimator, "predict_scores") and hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return estimator
+
+
 def inner_has(name: str) -> Callable[[Any], bool]:
     """Condition for `available_if`: the inner estimator, fitted or not, has the method."""
 
     def check(self: Any) -> bool:
-        getattr(getattr(self, "estimator_", self.estimator), name)
-        return True
+        estimator = getattr(self, "estimator_", self.estimator)
+        # Says of whom it is missed.
+        getattr(estimator, name)
+        return has_method(estimator, name)
 
     return check

@@ -7,7 +7,7 @@
 
 /* A float16 from its bits: its exponent and fraction, at their places in a float, are the
    number over 2^112. */
-SKM_INLINE float skm_from_half(uint16_t bits)
+SKM_INLINE float skm_half_value(uint16_t bits)
 {
     uint32_t u = (uint32_t)(bits & 0x7fff) << 13;
     float x;
@@ -53,7 +53,7 @@ SKM_CLONES SKM_API void NAME(skm_gather)(
     } else if (size == 8) {
         COPY(double, )
     } else {
-        COPY(uint16_t, skm_from_half)
+        COPY(uint16_t, skm_half_value)
     }
 }
 
