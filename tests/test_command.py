@@ -300,7 +300,7 @@ def test_without_a_verb_in_a_process(tmp_path):
     ("line", "message"),
     [
         ("fly", "invalid choice"),
-        ("train", "required: -o/--output"),
+        ("train train.txt", "required: -o/--output"),
         ("train -o new", "required: FILE"),
         ("train none.txt -o new", "none.txt: No such file"),
         ("train train.txt -o model", "--force replaces it"),
