@@ -213,6 +213,7 @@ def peers(X: np.ndarray, Y: sp.csr_matrix, X_test: np.ndarray, Y_test: Any, name
     contenders: dict[str, Callable] = {
         "one_vs_rest": model("one_vs_rest"),
         "one_vs_rest, max_iter=5": model("one_vs_rest", max_iter=5),
+        "one_vs_rest, max_iter=10": model("one_vs_rest", max_iter=10),
         "one_vs_rest, squared hinge": model("one_vs_rest", loss="squared_hinge"),
         "pick_all_normalized": model("pick_all_normalized"),
         "pick_all": model("pick_all"),
