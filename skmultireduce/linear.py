@@ -143,8 +143,8 @@ class MultiLabelSGDClassifier(BaseSGDMultiLabel):
     ``0.3 sqrt(d / n)`` (squared hinge) for d features that occur in n rows, between 2 and
     250, 1 and 100, and 0.06 and 4; and 10, 6.5 or 0.5 where a tenth or more of their values
     are not 0. The loss of ``"pick_all"`` is E[S] times as large, and so is its penalty. On
-    13 sparse sets and 25 dense tables the micro Jaccard index at the best cutoff is at least
-    .97 of that with the best C (guide, "Tuning").
+    the five sets of the benchmarks the micro Jaccard index at the best cutoff is at least .97
+    of that with the best C ("The automatic penalty" of the page "Benchmarks").
 
     With ``alpha="auto"`` and ``eta0="auto"``, dense X is centred where means hold most of its
     mean square (a column of years, an offset), and scaled to unit variance where one

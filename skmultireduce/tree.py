@@ -101,7 +101,8 @@ class LabelTreeClassifier(
         have no other.
     n_trees : int, default=1
         Trees over different clusters, whose probabilities are averaged. Three are a little
-        better than one, at three times the cost. In [1, inf).
+        better than one, for up to three times the time to train, three times the disk, and
+        four to six times the time to predict. In [1, inf).
     branching : "auto" or tuple of int, default="auto"
         Number of children of the root, of each of its children, ...; the labels are the
         children of the last ones, so that ``()`` is a flat model. ``"auto"``: flat up to 1,024
