@@ -83,7 +83,8 @@ A shard of n_i of the n rows takes steps n / n_i times as long as `eta0_` says (
 step stays bounded by its own curvature): the average of the shards' models then moves, to
 first order, as far as one model on all rows, with the same noise. Without this 2 shards
 are like half the epochs, 8 shards like an eighth. Rows should come in a random order,
-at least roughly: a shard that never sees a label pulls its weights down.
+at least roughly: a shard that never sees a label pulls its weights down. The guide has
+figures.
 
 Constants (`alpha`, `eta0`, class and sample weights) come from the statistics of all rows,
 draws of labels from a row's number among all rows.
