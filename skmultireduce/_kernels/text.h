@@ -36,6 +36,7 @@ enum { SKM_DONE = 0, SKM_NEEDS_LOWER = 1, SKM_SURROGATE = 2, SKM_NO_MEMORY = -1 
 
 #define SKM_PAD 16           /* bytes that may be read behind a slice */
 #define SKM_BATCH 64         /* slices that wait */
+#define SKM_SHORT 4          /* words of slices that are hashed without a loop */
 #define SKM_FEW 20           /* entries that are sorted by insertion */
 #define SKM_CACHED 0x3000    /* code points with a line in the tables below */
 #define SKM_LONG (0xffULL << 56)
@@ -145,26 +146,38 @@ SKM_HOT uint64_t skm_key(const uint8_t *p, size_t n, const uint64_t *seed)
     return h | SKM_LONG;
 }
 
-/* MurmurHash3_x86_32 (Appleby) with seed 0. */
+SKM_HOT uint32_t skm_murmur_word(uint32_t k)
+{
+    k *= 0xcc9e2d51u;
+    return ((k << 15) | (k >> 17)) * 0x1b873593u;
+}
+
+SKM_HOT uint32_t skm_murmur_round(uint32_t h, const uint8_t *p)
+{
+    h ^= skm_murmur_word(skm_load32(p));
+    return ((h << 13) | (h >> 19)) * 5 + 0xe6546b64u;
+}
+
+/* MurmurHash3_x86_32 (Appleby) with seed 0. The words of short slices are all mixed, and those
+   behind the end not taken: no branch depends on the length, which nobody can predict. */
 SKM_HOT int32_t skm_murmur(const uint8_t *p, size_t n)
 {
-    const uint8_t *end = p + (n & ~(size_t)3);
-    uint32_t h = 0, k;
-    for (; p < end; p += 4) {
-        k = skm_load32(p) * 0xcc9e2d51u;
-        k = ((k << 15) | (k >> 17)) * 0x1b873593u;
-        h ^= k;
-        h = ((h << 13) | (h >> 19)) * 5 + 0xe6546b64u;
+    const size_t n_words = n / 4;
+    const uint8_t *end = p + 4 * n_words;
+    uint32_t h = 0, next;
+    size_t i;
+    if (n_words <= SKM_SHORT) {
+        for (i = 0; i < SKM_SHORT; i++) {
+            next = skm_murmur_round(h, p + 4 * i);
+            h = i < n_words ? next : h;
+        }
+    } else {
+        for (; p < end; p += 4)
+            h = skm_murmur_round(h, p);
     }
-    if (n & 3) {
-        k = p[0];
-        if ((n & 3) > 1)
-            k |= (uint32_t)p[1] << 8;
-        if ((n & 3) > 2)
-            k |= (uint32_t)p[2] << 16;
-        k *= 0xcc9e2d51u;
-        h ^= ((k << 15) | (k >> 17)) * 0x1b873593u;
-    }
+    /* The bytes that are left; without any this changes nothing. */
+    next = end[0] | (uint32_t)end[1] << 8 | (uint32_t)end[2] << 16;
+    h ^= skm_murmur_word(next & ((1u << (8 * (n & 3))) - 1));
     h ^= (uint32_t)n;
     h ^= h >> 16;
     h *= 0x85ebca6bu;
@@ -435,7 +448,7 @@ typedef struct {
     int analyzer, mode, token_class;
     size_t min_n, max_n, min_chars;
     uint32_t n_features, feature_mask; /* hashing; the mask is 0 unless n is a power of 2 */
-    int alternate_sign;
+    int alternate_sign; /* 0 or 1 */
     int32_t largest;    /* where sums of ones stop to grow in the type of the result */
     SkmTerms *terms;    /* what is counted, or what to look up */
     SkmTerms *stop_words; /* may be NULL */
@@ -596,7 +609,10 @@ SKM_FUN void skm_flush_lookup(SkmRows *r)
 
 SKM_HOT void skm_hash_slice(SkmRows *r, const uint8_t *p, size_t n)
 {
-    int32_t h = skm_murmur(p, n);
+    const int32_t h = skm_murmur(p, n);
+    /* Every second hash is negative: no branch may depend on it. */
+    const uint32_t negative = (uint32_t)h >> 31;
+    const uint32_t magnitude = ((uint32_t)h ^ (0 - negative)) + negative;
     uint32_t column;
     if (!skm_room_row(r, r->n_row + 1)) {
         r->failed = 1;
@@ -605,11 +621,11 @@ SKM_HOT void skm_hash_slice(SkmRows *r, const uint8_t *p, size_t n)
     if (h == INT32_MIN)
         column = (0x7fffffffu - (r->n_features - 1)) % r->n_features;
     else if (r->feature_mask)
-        column = (uint32_t)(h < 0 ? -h : h) & r->feature_mask;
+        column = magnitude & r->feature_mask;
     else
-        column = (uint32_t)(h < 0 ? -h : h) % r->n_features;
+        column = magnitude % r->n_features;
     r->row[r->n_row++] =
-        ((uint64_t)column << 32) | (uint32_t)(h < 0 && r->alternate_sign ? -1 : 1);
+        ((uint64_t)column << 32) | 1 | (0 - (negative & (uint32_t)r->alternate_sign));
 }
 
 /* Slices that wait are done with. */
