@@ -163,7 +163,7 @@ def machine() -> dict:
         "caches": _caches(),
         "memory_gib": round(total / 2**30, 1),
         "load_average": os.getloadavg()[0],
-        "system": platform.platform(),
+        "system": platform.system(),
         "python": platform.python_version(),
         "versions": _versions(),
         "revision": _revision(),
