@@ -45,7 +45,7 @@ from skmultireduce import (
 )
 from skmultireduce._model_files import container
 from skmultireduce._model_files.records import RECORDS
-from skmultireduce._model_files.values import Writer
+from skmultireduce._model_files.values import Reader, Writer
 from skmultireduce.text import (
     CountVectorizer,
     HashingVectorizer,
@@ -465,9 +465,12 @@ def test_all_fields_are_kept(name):
 def test_many_values_are_arrays():
     writer = Writer(lambda value: None)
     texts = ["ab", "", "\udcff", "ü"] * 10
-    for value in (texts, [1.5] * 40, list(range(40)), [b"", b"x"]):
-        assert len(writer.write(value)) == 1
+    values = [texts, [1.5] * 40, list(range(40)), [b"", b"x"]]
+    written = [writer.write(value) for value in values]
+    assert [len(value) for value in written] == [1] * 4
     assert len(writer.arrays) == 6
+    reader = Reader({}, [], writer.arrays)
+    assert [reader.read(value) for value in written] == values
 
 
 def test_large_members(files, tmp_path, monkeypatch):

@@ -34,11 +34,15 @@ PACKAGE = ROOT / "skmultireduce"
 # Tests of modules, by the begin of their names; the longest counts. The quick ones come first.
 TESTS = {
     "_callbacks": "callbacks",
+    "_command": "command",
     "_cutoff": "cutoff threshold model_search metrics_curve theory",
+    "_cutoff/certify": "promises theory",
     "_cutoff/estimator": "threshold predictions cutoff",
     "_cutoff/folds": "endings threshold model_search inner_fits",
+    "_cutoff/intervals": "intervals",
     "_cutoff/model_search": "model_search",
     "_cutoff/places": "metrics_of_many_labels ranking_metrics",
+    "_cutoff/promises": "promises theory",
     "_cutoff/report": "metrics_of_many_labels",
     "_data": "validation label_sets label_forms linear hostile",
     "_data/distinct": "distinct stream linear",
@@ -56,6 +60,7 @@ TESTS = {
     "_data/stratify": "model_selection",
     "_datasets": "datasets block_readers fasttext extreme",
     "_inspection": "inspection",
+    "_model_files": "model_files persistence",
     "_models": "linear_kernel models linear neural",
     "_models/dense": "dense_kernel linear offsets",
     "_models/label": "tree",
@@ -85,6 +90,7 @@ TESTS = {
     "metrics": "metrics_curve ranking_metrics metrics_of_many_labels",
     "model_selection": "model_selection",
     "neural": "neural embeddings",
+    "persistence": "persistence model_files",
     "plotting": "plotting",
     "reduction": "reduction fmeasure",
     "text": "text",
@@ -249,7 +255,8 @@ def compile_kernel(copy_root: Path, module: str) -> bool:
         "compiler_directives={'language_level': '3', 'wraparound': False, 'cdivision': True}, "
         "force=True, quiet=True))"
     )
-    flags = "-O1 -g0 -fopenmp-simd -fno-math-errno -fno-trapping-math -DSKM_NO_DISPATCH"
+    # Without variants of loops, but with our own products, of which tests ask the MLP's module.
+    flags = "-O1 -g0 -fopenmp-simd -fno-math-errno -fno-trapping-math -DSKM_CLONES="
     done = subprocess.run(
         [sys.executable, "-c", code, "-q", "build_ext", "--inplace", "--force"],
         cwd=copy_root,
@@ -291,7 +298,11 @@ def run_tests(copy_root: Path, files: list[str], seconds: float) -> tuple[str, f
         try:
             options = "-x -q -p no:cacheprovider -p no:xdist"
             options += " -W ignore::pytest.PytestAssertRewriteWarning"
-            code = pytest.main([*options.split(), *files])
+            # One after the other: the first may fail before the others are read.
+            for file in files:
+                code = pytest.main([*options.split(), file])
+                if code:
+                    break
         except BaseException as error:
             print(repr(error))
         finally:
@@ -311,7 +322,7 @@ def run_tests(copy_root: Path, files: list[str], seconds: float) -> tuple[str, f
 def tests_of(path: Path) -> list[str]:
     """Test files of a module."""
     if "_kernels" in path.parts:
-        names = KERNEL_TESTS[USERS.get(path.stem, path.stem)]
+        names = KERNEL_TESTS[USERS.get(path.stem, path.stem)] + " kernel_buffers"
     else:
         module = path.relative_to(PACKAGE).with_suffix("").as_posix()
         names = TESTS[max((n for n in TESTS if module.startswith(n)), key=len)]
@@ -343,7 +354,8 @@ def main() -> int:
     parser.add_argument("--survivors", action="store_true", help="show what was not noticed")
     parser.add_argument("--only", default="", help="files whose path contains this")
     args = parser.parse_args()
-    done = json.loads(args.state.read_text()) if args.state.exists() else []
+    state = json.loads(args.state.read_text()) if args.state.exists() else {}
+    done, usual = state.get("done", []), state.get("seconds of tests", {})
     if args.survivors:
         for one in done:
             if one["outcome"] == "passed":
@@ -361,7 +373,6 @@ def main() -> int:
         files = [path for path in targets(args.kernels) if args.only in str(path)]
         weights = [len(places(ast.parse(f.read_text()))) if not args.kernels else
                    len(f.read_text()) for f in files]  # fmt: skip
-        usual: dict[str, float] = {}
         known = {one["number"]: one for one in done}
         for number in range(args.count):
             before = known.get(number)
@@ -376,7 +387,10 @@ def main() -> int:
                 break
             tests = tests_of(path)
             key = " ".join(tests)
+            module = USERS.get(path.stem, path.stem)
             if key not in usual:
+                if args.kernels:  # as the mutations are compiled
+                    compile_kernel(root, module)
                 outcome, usual[key] = run_tests(root, tests, 300)
                 if outcome != "passed":
                     print(f"the tests of {path.name} fail without a mutation: {key}")
@@ -387,7 +401,6 @@ def main() -> int:
             source, line, what = made
             copied = root / path.relative_to(ROOT)
             whole = copied.read_bytes()
-            module = USERS.get(path.stem, path.stem)
             binaries = list((root / "skmultireduce/_kernels").glob(f"{module}.*.so"))
             kept = {binary: binary.read_bytes() for binary in binaries} if args.kernels else {}
             copied.write_text(source)
@@ -407,7 +420,8 @@ def main() -> int:
                 "outcome": outcome,
                 "seconds": round(seconds, 1),
             }
-            args.state.write_text(json.dumps(sorted(known.values(), key=lambda o: o["number"])))
+            done = sorted(known.values(), key=lambda one: one["number"])
+            args.state.write_text(json.dumps({"done": done, "seconds of tests": usual}))
             print(
                 f"{number:4} {outcome:8} {seconds:5.1f} s  {path.name}:{line}: {what}", flush=True
             )
