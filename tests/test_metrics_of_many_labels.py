@@ -283,6 +283,8 @@ def test_report_refuses():
     for wrong, message in (
         ({"y_pred": y[:, :3]}, "y_pred has the shape"),
         ({"y_pred": y * 0.5}, "y_pred"),
+        ({"y_pred": np.arange(len(y)) % 8}, "y_pred"),
+        ({"y_true": np.arange(len(y)) % 8}, "y_true"),
         ({"names": ["a"]}, "names has the shape"),
         ({"thresholds": [0.1, 0.2]}, "shape"),
         ({"output": "html"}, "output"),

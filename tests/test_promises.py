@@ -178,27 +178,31 @@ def test_tail_is_the_binomial_distribution_function():
     np.testing.assert_allclose(binomial_tail(failures, trials, 0.2), expected, atol=1e-12)
 
 
-def test_windows_of_labels_end_where_the_binomial_test_fails():
-    rng = np.random.default_rng(0)
-    n, k, alpha, delta = 400, 3, 0.3, 0.1
+@pytest.mark.parametrize(("n", "seed"), [(400, 0), *((40, seed) for seed in range(1, 40))])
+def test_windows_of_labels_end_where_the_binomial_test_fails(n, seed):
+    rng = np.random.default_rng(seed)
+    k, alpha, delta = 3, 0.3, 0.1
     m = expit(rng.normal(-0.5, 3, size=(n, k)))
     y = rng.random((n, k)) < m
-    seen_rows = np.arange(n) < 80
-    keys, labels = keys_of(m).ravel(), np.tile(np.arange(k), n)
+    seen_rows = np.arange(n) < n // 5
+    keys, labels = keys_of(m), np.tile(np.arange(k), n)
     low, high = label_precision_windows(
-        keys, labels, y.ravel(), np.repeat(seen_rows, k), 4.0, alpha, delta, k
+        keys.ravel(), labels, y.ravel(), np.repeat(seen_rows, k), 4.0, alpha, delta, k
     )
-    assert np.all(low < high)
+    assert np.all(low < high) or n < 400
     test = ~seen_rows
+    n_hopeful = np.count_nonzero(high)
     for i in range(k):
-        start, stop = values_of(np.array([high[i], low[i]]))
-        for cut in np.unique(m[test, i])[::-1]:
-            h = m[test, i] >= cut
-            good = binom.cdf(np.sum(h & ~y[test, i]), h.sum(), alpha) <= delta / k
-            if stop < cut < start:
-                assert good
-            if cut == stop:
-                assert not good
+
+        def good(cut, i=i):
+            h = keys[test, i] >= cut
+            return binom.cdf(np.sum(h & ~y[test, i]), h.sum(), alpha) <= delta / n_hopeful
+
+        # The first rule, or there is no window; then one more pair at a time.
+        assert (low[i] < high[i]) == bool(high[i] and good(high[i]))
+        cuts = keys[test & (keys[:, i] < high[i]), i]
+        assert all(good(cut) for cut in cuts[cuts > low[i]])
+        assert not (low[i] < high[i] and low[i] in cuts and good(low[i]))
 
 
 def test_tops_of_labels_are_those_of_the_binomial_test():
