@@ -44,7 +44,7 @@ from skmultireduce import (
     save_model,
 )
 from skmultireduce._model_files import container
-from skmultireduce._model_files.records import RECORDS
+from skmultireduce._model_files.records import RECORDS, _is_sums
 from skmultireduce._model_files.values import Reader, Writer
 from skmultireduce.text import (
     CountVectorizer,
@@ -357,6 +357,12 @@ def test_wrong_values_with_right_checksums(files, name):
             with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, Warning):
                 found.predict(TEXTS)
     assert refused >= 20
+
+
+def test_sums_are_numbers_by_name():
+    assert _is_sums({"counts": np.zeros(2, np.int64), "n": 3})
+    for wrong in ([], {"counts": "many"}, {1: 3}):
+        assert not _is_sums(wrong)
 
 
 def test_nothing_is_imported_or_run(files, tmp_path):

@@ -82,8 +82,8 @@ class Law:
         return bad.mean() - promise.alpha * total.mean()
 
 
-def search_of(f, y, *, average="micro", metric="recall", most=None):
-    pool = Pool(array_blocks(f), read_labels(y)[0])
+def search_of(f, y, *, average="micro", metric="recall", most=None, step=None):
+    pool = Pool(array_blocks(f, step), read_labels(y)[0])
     return Search([pool], (ScoreMap(True, 0, most),), METRICS[metric], average)
 
 
@@ -217,6 +217,24 @@ def test_tops_of_labels_are_those_of_the_binomial_test():
         while binom.cdf(misses, len(own), 0.2) > 0.1 / 4:
             misses -= 1
         assert high[i] == own[misses]
+
+
+@pytest.mark.parametrize("kind", ["micro", "samples", "label"])
+@pytest.mark.parametrize("metric", ["precision", "recall"])
+def test_blocks_of_rows_change_no_promise(metric, kind):
+    law = Law(6, mean=-2.0)
+    f, y = law.draw(300)
+    most = 2 if (metric, kind) == ("precision", "micro") else None
+    promise = promise_of(metric, 0.6, 0.9, kind, law, most)
+
+    def found(step):
+        search = search_of(f, y, most=most, step=step)
+        if kind == "label":
+            windows = label_windows(search, promise, 0)
+            return windows.low.tolist(), windows.high.tolist()
+        return find_promised(search, promise).value
+
+    assert found(7) == found(None)
 
 
 # --- what is promised is kept ---------------------------------------------------------

@@ -761,6 +761,9 @@ def test_no_labels_and_no_weights():
         LabelTreeClassifier().fit(X, np.zeros_like(y))
     with pytest.raises(ValueError, match="positive weight"):
         LabelTreeClassifier().fit(X, y, sample_weight=(y.sum(axis=1) == 0).astype(float))
+    y[:3], y[3:, 0] = 0, 1
+    with pytest.warns(UserWarning, match="3 of 300 rows have no label and are left out"):
+        LabelTreeClassifier(reduction="pick_one").fit(X, y)
 
 
 def test_large_steps_do_not_diverge():
