@@ -110,6 +110,7 @@ def of_napkinxc(y, scores, k, inverse):
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_propensity_scored_metrics(k):
+    np.testing.assert_array_equal(label_propensities([[1, 0], [1, 1]]), 1)
     y, scores = problem(3)
     propensities = label_propensities(y)
     n, counts = len(y), y.sum(axis=0)
