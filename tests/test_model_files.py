@@ -479,6 +479,23 @@ def test_many_values_are_arrays():
     assert [reader.read(value) for value in written] == values
 
 
+def test_values_come_back_in_their_types():
+    values = [
+        None, True, 3, -1.5, np.inf, "text", np.str_("text"), [b"bytes"], (1, ("a",)), {1, 2},
+        {"a": 1, 2: [None]}, np.float32(1.5), np.bool_(True), np.dtype(np.float16), np.dtype("<U3"),
+        np.dtype(object), np.float64, int, bool, np.arange(6).reshape(2, 3), np.array(["a", "bc"]),
+        np.array([1, "a"], dtype=object),
+    ]  # fmt: skip
+    writer = Writer(lambda value: None)
+    written = [writer.write(value) for value in values]
+    reader = Reader({}, [], writer.arrays)
+    for value, content in zip(values, written, strict=True):
+        found = reader.read(content)
+        assert type(found) is type(value)
+        assert np.array_equal(found, value)
+        assert getattr(found, "dtype", None) == getattr(value, "dtype", None)
+
+
 def test_large_members(files, tmp_path, monkeypatch):
     # As for arrays beyond 4 GB.
     open_member = zipfile.ZipFile.open

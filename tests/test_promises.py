@@ -1,5 +1,8 @@
 """Promises for new rows: the tests behind them, the simulations, and what goes together."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -82,8 +85,8 @@ class Law:
         return bad.mean() - promise.alpha * total.mean()
 
 
-def search_of(f, y, *, average="micro", metric="recall", most=None, step=None):
-    pool = Pool(array_blocks(f, step), read_labels(y)[0])
+def search_of(f, y, *, average="micro", metric="recall", most=None):
+    pool = Pool(array_blocks(f), read_labels(y)[0])
     return Search([pool], (ScoreMap(True, 0, most),), METRICS[metric], average)
 
 
@@ -221,20 +224,24 @@ def test_tops_of_labels_are_those_of_the_binomial_test():
 
 @pytest.mark.parametrize("kind", ["micro", "samples", "label"])
 @pytest.mark.parametrize("metric", ["precision", "recall"])
-def test_blocks_of_rows_change_no_promise(metric, kind):
+def test_blocks_and_pools_of_rows_change_no_promise(metric, kind):
     law = Law(6, mean=-2.0)
     f, y = law.draw(300)
     most = 2 if (metric, kind) == ("precision", "micro") else None
     promise = promise_of(metric, 0.6, 0.9, kind, law, most)
 
-    def found(step):
-        search = search_of(f, y, most=most, step=step)
+    def found(step, *cuts):
+        pools = [
+            Pool(array_blocks(f[i:j], step), read_labels(y[i:j])[0])
+            for i, j in pairwise([0, *cuts, len(f)])
+        ]
+        search = replace(search_of(f, y, most=most), pools=pools)
         if kind == "label":
             windows = label_windows(search, promise, 0)
             return windows.low.tolist(), windows.high.tolist()
         return find_promised(search, promise).value
 
-    assert found(7) == found(None)
+    assert found(None) == found(7) == found(None, 90, 100)
 
 
 # --- what is promised is kept ---------------------------------------------------------

@@ -50,6 +50,7 @@ TESTS = {
     "_cutoff/model_search": "model_search",
     "_cutoff/places": "metrics_of_many_labels ranking_metrics",
     "_cutoff/promises": "promises theory",
+    "_cutoff/scores": "cutoff candidates intervals threshold",
     "_cutoff/score_map": "cutoff candidates promises threshold",
     "_cutoff/strategies": "missing_labels promises candidates threshold model_search",
     "_cutoff/report": "metrics_of_many_labels intervals",
