@@ -766,6 +766,12 @@ def test_no_labels_and_no_weights():
         LabelTreeClassifier(reduction="pick_one").fit(X, y)
 
 
+def test_one_label_for_each_row_will_do():
+    X, _ = labelled()
+    y = np.eye(30, dtype=int)[np.arange(300) % 30]
+    assert LabelTreeClassifier(max_iter=1).fit(X, y).predict_proba(X).shape == y.shape
+
+
 def test_large_steps_do_not_diverge():
     X, y = labelled()
     X[::7] *= 1e4

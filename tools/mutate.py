@@ -44,7 +44,7 @@ TESTS = {
     "_command": "command",
     "_cutoff": "cutoff candidates threshold model_search metrics_curve theory",
     "_cutoff/certify": "promises theory",
-    "_cutoff/estimator": "threshold candidates predictions cutoff",
+    "_cutoff/estimator": "label_names threshold candidates predictions cutoff",
     "_cutoff/folds": "endings threshold model_search inner_fits",
     "_cutoff/intervals": "intervals",
     "_cutoff/model_search": "model_search",
@@ -70,7 +70,7 @@ TESTS = {
     "_data/sparse": "hostile validation",
     "_data/stratify": "model_selection",
     "_datasets": "datasets block_readers fasttext extreme",
-    "_inspection": "inspection",
+    "_inspection": "inspection hostile",
     "_model_files": "model_files persistence",
     "_models": "linear_kernel golden models linear neural",
     "_models/dense": "dense_kernel linear offsets",
@@ -108,7 +108,7 @@ TESTS = {
     "plotting": "plotting",
     "reduction": "reduction fmeasure candidates",
     "text": "text fasttext_model",
-    "threshold": "threshold model_search predictions",
+    "threshold": "threshold label_names model_search predictions",
     "tree": "tree",
 }
 # Cluster and export need services or packages that make them too slow for this.
