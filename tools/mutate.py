@@ -58,7 +58,7 @@ TESTS = {
     "_data": "validation label_sets label_forms linear feature_scaling hostile",
     "_data/distinct": "distinct stream linear",
     "_data/endings": "endings",
-    "_data/feature_scaling": "feature_scaling offsets golden linear",
+    "_data/feature_scaling": "feature_scaling offsets defaults golden",
     "_data/hashing": "distinct stream",
     "_data/inner_fits": "inner_fits label_lists threshold reduction",
     "_data/label_forms": "label_forms label_sets label_lists",
