@@ -197,6 +197,14 @@ def test_plain_softmax_with_a_class_of_empty_sets():
         np.testing.assert_array_equal(repaired.predict(law.X), [[0, 0], [0, 1]])
 
 
+@pytest.mark.parametrize("size_model", [None, "expected", "joint"])
+def test_a_row_that_surely_has_no_label(size_model):
+    X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat([[0, 0], [1, 0]], 10, axis=0)
+    y[-1] = 1
+    model = tree(unlabeled="none", size_model=size_model).fit(X, y)
+    assert model.predict_proba(X[:1]).max() <= 1e-30
+
+
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("empty", [False, True])
 def test_f_optimal_sets_of_a_trained_model(beta, empty):
