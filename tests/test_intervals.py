@@ -116,6 +116,11 @@ def test_5_12_betting_covers_for_any_number_of_rows(n):
     assert np.mean(width) < (2 if n == 300 else 3) * 2 * 1.28 * residual
 
 
+def test_bets_begin_with_the_second_row():
+    low, high = betting_interval(np.ones(3), np.ones(3), 1, 0.2)
+    assert (low > 0.5, high) == (True, 1)
+
+
 @pytest.mark.parametrize("n", [20, 300])
 def test_an_interval_ends_at_the_last_ratios_that_are_refuted(n):
     rng = np.random.default_rng(0)

@@ -185,6 +185,14 @@ def test_rows_without_labels(reduction, size_model, unlabeled):
     np.testing.assert_allclose(model.predict_proba(law.X), truth, atol=0.03)
 
 
+@pytest.mark.parametrize("unlabeled", ["drop", "none"])
+def test_rows_of_weight_0_are_no_rows_without_labels(unlabeled):
+    y = np.repeat([[1, 0], [0, 1], [0, 0]], 5, axis=0)
+    weight = y.sum(axis=1).astype(float)
+    model = tree(unlabeled=unlabeled).fit(np.arange(15)[:, None], y, sample_weight=weight)
+    assert model.n_unlabeled_ == 0
+
+
 def test_plain_softmax_with_a_class_of_empty_sets():
     sets = [[0, 0], [1, 0], [0, 1]]
     law = Law(sets, [[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]])
