@@ -44,6 +44,7 @@ from skmultireduce import (
     save_model,
 )
 from skmultireduce._model_files import container
+from skmultireduce._model_files.container import DamagedFileError
 from skmultireduce._model_files.records import RECORDS, _is_sums
 from skmultireduce._model_files.values import Reader, Writer
 from skmultireduce.text import (
@@ -494,6 +495,15 @@ def test_values_come_back_in_their_types():
         assert type(found) is type(value)
         np.testing.assert_equal(found, value)
         assert getattr(found, "dtype", None) == getattr(value, "dtype", None)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: {"tuple": [x]}], ids=["list", "tuple"])
+def test_values_are_not_nested_too_deeply(wrap):
+    value = 0
+    for _ in range(40):
+        value = wrap(value)
+    with pytest.raises(DamagedFileError, match="nested too deeply"):
+        Reader({}, [], []).read(value)
 
 
 def test_large_members(files, tmp_path, monkeypatch):
