@@ -15,7 +15,13 @@ from sklearn.metrics import get_scorer, jaccard_score
 from sklearn.multiclass import OneVsRestClassifier
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce._cutoff.certify import Promise, _highest_cut, find_promised, label_windows
+from skmultireduce._cutoff.certify import (
+    _SEEN_LABELS,
+    Promise,
+    _highest_cut,
+    find_promised,
+    label_windows,
+)
 from skmultireduce._cutoff.counters import InfeasibleError, Search, keys_of, values_of
 from skmultireduce._cutoff.metric import METRICS
 from skmultireduce._cutoff.promises import (
@@ -492,6 +498,17 @@ def test_nothing_certified_names_the_rows_it_takes():
         tuned(X=1 - Y + 0.1 * X, **PRECISE)
     with pytest.raises(InfeasibleError, match="max_labels, n_candidates"):
         tuned(max_labels=1, **{**MEAN, "min_recall": 0.97})
+
+
+@pytest.mark.parametrize(("metric", "tested"), [("precision", 1 - _SEEN_LABELS), ("recall", 1)])
+def test_nothing_certified_of_labels_names_the_rows_it_takes(metric, tested):
+    law = Law(6, mean=-2.0)
+    f, y = law.draw(30)
+    with pytest.raises(InfeasibleError) as caught:
+        label_windows(search_of(f, y), promise_of(metric, 0.9, 0.9, "label", law), 0)
+    # Of the label with the most rows, so many in a row must be right.
+    rows = np.log(0.1 / 6) / np.log(0.9) * 30 / y.sum(axis=0).max() / tested
+    assert f"takes about {rows:.0f} rows" in str(caught.value)
 
 
 def test_few_rows_and_a_recall_predict_everything():
