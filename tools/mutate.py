@@ -108,7 +108,7 @@ TESTS = {
     "plotting": "plotting",
     "reduction": "reduction fmeasure candidates",
     "text": "text fasttext_model",
-    "threshold": "threshold label_names model_search predictions",
+    "threshold": "threshold label_names model_search predictions sklearn_api",
     "tree": "tree endings",
 }
 # Cluster and export need services or packages that make them too slow for this.
