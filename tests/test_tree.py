@@ -394,13 +394,14 @@ def test_exact_search_is_brute_force(seed, n_trees, kind, k, data):
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 40])
-def test_ties_go_to_the_smaller_label(k):
+@pytest.mark.parametrize("beam_width", [None, 100])
+def test_ties_go_to_the_smaller_label(k, beam_width):
     tree = tree_of_parents(random_parents(np.random.default_rng(0), 40, 8), 40)
     forest = LabelForest([LabelTreeModel(tree, 2, "linear")])
     rows = as_rows(np.zeros((1, 2), dtype=np.float32))
     P = forest.dense(rows, 1)
     assert len(np.unique(P)) < 8
-    assert forest.top(rows, k, None, 1).labels.tolist() == twin.best(P, k)[0]
+    assert forest.top(rows, k, beam_width, 1).labels.tolist() == twin.best(P, k)[0]
 
 
 def test_a_model_without_weights_is_whole():
