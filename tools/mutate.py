@@ -6,9 +6,9 @@ Usage: python tools/mutate.py --state FILE [--kernels] [--count N] [--seed N] [-
 A mutation is another comparison, constant, operator or condition, a statement or an early return
 that is left out. It is made in a copy of the tree, and the tests of its module run until one
 fails: of Python, those that call the function. What is done is kept in the state file, and
-beside it what tests call: a call with the same file goes on. Of what no test
-notices, some changes nothing that can be seen; the rest is untested. Needs the test requirements
-and fork; slow, and not part of CI.
+beside it what tests call: a call with the same file goes on. Of what no test notices, some
+changes nothing that can be seen; the rest is untested. Needs the test requirements and fork;
+slow, and not part of CI.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ TESTS = {
     "_cutoff/model_search": "model_search",
     "_cutoff/places": "metrics_of_many_labels ranking_metrics",
     "_cutoff/promises": "promises theory",
-    "_cutoff/scores": "cutoff candidates intervals threshold",
-    "_cutoff/score_map": "cutoff candidates promises threshold",
-    "_cutoff/strategies": "missing_labels promises candidates threshold model_search",
     "_cutoff/report": "metrics_of_many_labels intervals",
     "_cutoff/rule": "threshold plotting candidates promises",
+    "_cutoff/score_map": "cutoff candidates promises threshold",
+    "_cutoff/scores": "cutoff candidates intervals threshold",
+    "_cutoff/strategies": "missing_labels promises candidates threshold model_search",
     "_data": "validation label_sets label_forms linear feature_scaling hostile",
     "_data/distinct": "distinct stream linear",
     "_data/endings": "endings",
@@ -65,8 +65,8 @@ TESTS = {
     "_data/label_names": "label_names label_lists",
     "_data/label_sets": "label_sets label_forms linear",
     "_data/notices": "notices",
-    "_data/score_matrix": "candidates predictions",
     "_data/rows": "validation linear offsets stream hostile",
+    "_data/score_matrix": "candidates predictions",
     "_data/sparse": "hostile validation",
     "_data/stratify": "model_selection",
     "_datasets": "datasets block_readers fasttext extreme",
