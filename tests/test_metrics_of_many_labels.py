@@ -269,6 +269,7 @@ def test_report_in_each_form():
     text = multilabel_report(y, predicted, names=list("stuvwxyz"), thresholds=np.arange(8) / 10)
     assert "z" in text.split()
     assert "0.7" in text.split()
+    assert multilabel_report(y, predicted, max_labels=8) == multilabel_report(y, predicted)
     short = multilabel_report(y, predicted, max_labels=3)
     assert "8 labels with 10 to 99 rows" in short
     groups = multilabel_report(y, predicted, output="dict")["groups"]

@@ -155,6 +155,12 @@ def test_joint_model_recovers_sizes_and_pairs(reduction):
     np.testing.assert_allclose(model.predict_proba(law.X), delta.sum(axis=2), rtol=1e-12)
 
 
+@pytest.mark.parametrize("max_size", [None, "auto"])
+def test_one_size_is_one_class(max_size):
+    y = np.eye(3, dtype=int)[[0, 1, 2] * 4]
+    assert tree(size_model="joint", max_size=max_size).fit(y, y).sizes_.tolist() == [1]
+
+
 def test_expected_model_recovers_sizes():
     law = random_law(seed=2, empty=True)
     model = tree(size_model="expected", max_size=None, unlabeled="none")
