@@ -438,7 +438,7 @@ the order of the partitions, so scores may differ in the last digits.
                 "on. Choose another cv."
             )
         n_fits = len(held) + bool(self.refit) if held else 0
-        self._check_separate(tuning, not held, len(held))
+        self._check_separate(tuning, not held)
         context = self._init_callback_context(max_subtasks=n_fits)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         # What is held out in each fold, with what is known of its training rows.

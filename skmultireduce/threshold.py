@@ -611,7 +611,7 @@ class ThresholdedMultiLabel(BaseThreshold):
             if not splits:
                 raise ValueError("cv gives no splits.")
             self._check_refit(len(splits))
-        self._check_separate(tuning, prefit, len(splits))
+        self._check_separate(tuning, prefit)
 
         self._target = target
         n_fits = None
@@ -744,11 +744,12 @@ class ThresholdedMultiLabel(BaseThreshold):
         if not self.refit and n_splits > 1:
             raise ValueError("When cv has several folds, refit cannot be False.")
 
-    def _check_separate(self, tuning: Tuning, prefit: bool, n_splits: int) -> None:
+    def _check_separate(self, tuning: Tuning, prefit: bool) -> None:
         """Refuse a promise for a model that is not the one whose scores are tested."""
         if not tuning.strategy.promises:
             return
-        if not prefit and (self.refit or n_splits > 1):
+        # Without refit there are no folds.
+        if not prefit and self.refit:
             raise ValueError(
                 "guarantee and confidence hold for one model and rows that it has not seen, not "
                 "for the average of the folds' models, nor for one that is fitted on all rows "

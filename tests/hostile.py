@@ -154,7 +154,10 @@ def _trailing(array: np.ndarray) -> Any:
 def _corrupt(array: np.ndarray, kind: str, format_: str = "csr") -> Any:
     matrix = sp.csr_array(array).asformat(format_)
     last = array.shape[0 if format_ == "csc" else 1]
-    if format_ == "coo":
+    if kind.startswith("float "):
+        name = kind.removeprefix("float ")
+        setattr(matrix, name, getattr(matrix, name).astype(np.float64))
+    elif format_ == "coo":
         column = matrix.coords[1].copy()
         column[len(column) // 2] = {"large": 10**6, "negative": -5}[kind]
         matrix.coords = (matrix.coords[0].copy(), column)
@@ -312,6 +315,8 @@ _CORRUPT = {
             "first",
             "negative offset",
             "short",
+            "float indices",
+            "float indptr",
         ),
         "csc": ("large", "next", "negative", "decreasing", "beyond 2**31"),
         "coo": ("large", "negative"),

@@ -303,12 +303,15 @@ def test_weights_count_relative_to_each_other(average, scale):
 
 @pytest.mark.parametrize("metric", list(METRICS))
 @pytest.mark.parametrize("seed", range(4))
-def test_search_within_segments_of_many_candidates(metric, seed):
-    """Exact, where the mean over labels has so many candidates that most are left out at first."""
+@pytest.mark.parametrize(
+    ("n_rows", "shares", "shift"), [(9000, (0.9, 0.6), 0.1), (7000, (0.5, 0.3), 1.0)]
+)
+def test_search_within_segments_of_many_candidates(metric, seed, n_rows, shares, shift):
+    """Exact, where the mean over labels has so many candidates that some are left out at first."""
     rng = np.random.default_rng(seed)
-    y = (rng.random((9000, 2)) < [0.9, 0.6]).astype(int)
-    # Hardly better than chance: the curve is flat, and many segments stay in question.
-    scores = rng.normal(size=y.shape) + 0.1 * y
+    y = (rng.random((n_rows, 2)) < shares).astype(int)
+    # If hardly better than chance, the curve is flat, and many segments stay in question.
+    scores = rng.normal(size=y.shape) + shift * y
     candidates = np.unique(scores[y == 1])
     parts = []
     for label in range(2):

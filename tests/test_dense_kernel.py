@@ -14,6 +14,7 @@ from skmultireduce._data.rows import to_rows
 from skmultireduce._kernels import dense as kernel
 from skmultireduce._kernels import mlp
 from skmultireduce._kernels.linear import LABEL_GROUP
+from skmultireduce._models.dense import BlockWork
 from skmultireduce._reductions.draws import row_order
 from skmultireduce._reductions.table import REDUCTIONS
 from skmultireduce._reductions.targets import Targets
@@ -113,6 +114,16 @@ class Problem:
 def assert_close(found, expected, rtol):
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=rtol * np.max(np.abs(other)))
+
+
+@pytest.mark.parametrize(("n_labels", "n_threads"), [(2, 1), (600, 2), (3000, 3)])
+def test_threads_meet_on_lines_with_room(n_labels, n_threads):
+    work = BlockWork(
+        64, n_labels, softmax=True, n_threads=n_threads, n_panels=1, dtype=np.dtype(np.float64)
+    )
+    n_blocks = len(kernel.label_bounds(n_labels)) - 1
+    # A number, and two values for each block of labels of a thread.
+    assert work._meeting.shape[2] >= 1 + 2 * -(-n_blocks // n_threads)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce.diagnosis import Diagnosis, _Spread, diagnose
+from skmultireduce.diagnosis import Diagnosis, _from_sigma, _Spread, diagnose
 from skmultireduce.reduction import MultiClassReduction
 
 NAMES = {"recall_at_k", "precision_at_k", "jaccard_micro", "f1_samples"}
@@ -202,6 +202,14 @@ def test_sizes_that_are_equal_do_not_fix_the_best_set_of_a_row():
     assert f1_score(y, model.predict(X), average="samples") == pytest.approx(0.5)
     ranked_first = np.eye(3, dtype=int)[model.predict_proba(X).argmax(axis=1)]
     assert f1_score(y, ranked_first, average="samples") == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_a_constant_sigma_is_safe_unless_rows_without_labels_are_left_out():
+    sigma, sizes = np.full((4, 3), 0.5), np.array([0.0, 1, 2, 1])
+    picks = np.random.default_rng(0).random((4, 3))
+    for drops in (False, True):
+        found = _from_sigma(sigma, picks, sizes, drops, 0.5)
+        assert (found["sigma_regret_bound"] > 0) == drops
 
 
 @settings(max_examples=60, deadline=None)

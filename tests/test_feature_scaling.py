@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import random_csr
 from skmultireduce._data import feature_scaling
 from skmultireduce._data.feature_scaling import (
     ColumnMoments,
@@ -163,6 +164,15 @@ def test_heavy_columns_are_those_beyond_the_bounds(square, mean, said):
     else:
         assert re.match(said, messages[0])
         assert len(messages) == 1
+
+
+def test_moments_of_sparse_rows_add_up():
+    X = random_csr(np.random.default_rng(0), (9, 4), 0.6, np.float64)
+    parts = [ColumnMoments.of(to_rows(part)) for part in (X[:2], X[2:])]
+    for found in (ColumnMoments.of(to_rows(X)), sum(parts)):
+        assert found.n_rows == 9
+        np.testing.assert_allclose(found.total, X.sum(axis=0))
+        np.testing.assert_allclose(found.square, (X**2).sum(axis=0))
 
 
 def test_heavy_columns_are_called_by_their_names():

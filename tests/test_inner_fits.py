@@ -134,6 +134,11 @@ def test_types_hold_the_number_of_labels(form, dtype):
         assert got.dtype == np.dtype(dtype).newbyteorder("=")
 
 
+@pytest.mark.parametrize(("n_labels", "dtype"), [(127, np.int8), (128, np.int32)])
+def test_a_type_stays_that_just_holds_the_number_of_labels(n_labels, dtype):
+    assert indicator(*read_labels(np.eye(n_labels, dtype=np.int8))).dtype == dtype
+
+
 def test_types_of_which_scipy_makes_no_matrix():
     for y in (Y.astype(object), Y.astype(np.float16)):
         got = indicator(*read_labels(y))

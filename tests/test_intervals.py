@@ -12,6 +12,7 @@ from skmultireduce._cutoff.counters import Search
 from skmultireduce._cutoff.evaluation import curve
 from skmultireduce._cutoff.intervals import (
     _MacroTerms,
+    _refuted,
     _RowTerms,
     betting_interval,
     binomial_interval,
@@ -19,6 +20,7 @@ from skmultireduce._cutoff.intervals import (
     score_interval,
 )
 from skmultireduce._cutoff.metric import METRICS
+from skmultireduce._cutoff.promises import order_of
 from skmultireduce._cutoff.scores import Pool, array_blocks
 from skmultireduce._cutoff.search import find
 from skmultireduce._data.label_sets import read_labels
@@ -112,6 +114,30 @@ def test_5_12_betting_covers_for_any_number_of_rows(n):
     # About as wide as a normal one where there are many rows.
     residual = (both - truth * either).std() / either.mean() / np.sqrt(n)
     assert np.mean(width) < (2 if n == 300 else 3) * 2 * 1.28 * residual
+
+
+def test_bets_begin_with_the_second_row():
+    low, high = betting_interval(np.ones(3), np.ones(3), 1, 0.2)
+    assert (low > 0.5, high) == (True, 1)
+
+
+@pytest.mark.parametrize("n", [20, 300])
+def test_an_interval_ends_at_the_last_ratios_that_are_refuted(n):
+    rng = np.random.default_rng(0)
+    below = rng.integers(1, 7, n)
+    above = rng.binomial(below, 0.4)
+    order = order_of(n)
+
+    def refuted(sign, ratio, bound):
+        loss = sign * (above - ratio * below)
+        return bool(_refuted(loss[order, None], np.array([6 * bound]), 0.1)[0])
+
+    low, high = betting_interval(above, below, 6, 0.8)
+    assert 0 < low < high < 1
+    for ratio, refutes in ((high, True), (high - 1 / 400, False)):
+        assert refuted(1, ratio, 1 - ratio) == refutes
+    for ratio, refutes in ((low, True), (low + 1 / 400, False)):
+        assert refuted(-1, ratio, ratio) == refutes
 
 
 @pytest.mark.parametrize("average", ["micro", "samples", "macro"])

@@ -55,6 +55,15 @@ def test_advice_works(name, allow_weights):
     np.testing.assert_array_equal(label_sets.to_csr().toarray(), Y)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_indicator_with_gaps_holds_no_numbers_of_labels(value):
+    y = Y.astype(float)
+    y[0, 0] = value
+    with pytest.raises(ValueError, match="put 0 where a label is not known") as caught:
+        read_labels(y)
+    np.testing.assert_array_equal(follow(str(caught.value), y), np.where(np.isfinite(y), y, 0))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

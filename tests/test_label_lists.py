@@ -44,7 +44,8 @@ def test_every_column_of_collections_is_read(name):
     expected = clone(OVR).fit(X, Y)
     assert model.label_names_.tolist() == model.estimator_.label_names_.tolist() == [*"abcd"]
     assert model.predict(X).tolist() == hostile.names_of(expected.predict(X))
-    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    for method in ("predict_proba", "decision_function"):
+        np.testing.assert_array_equal(getattr(model, method)(X), getattr(expected, method)(X))
     truth = MultiLabelBinarizer().fit_transform(TAGS)
     micro = jaccard_score(truth, expected.predict(X), average="micro")
     assert model.score(X, y) == pytest.approx(micro, rel=1e-12)

@@ -221,6 +221,18 @@ def test_same_bits_for_any_container(data, form, container):
     same_model(one, other)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_losses_of_blocks_of_dense_rows_are_those_of_single_ones(form):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 70)), (rng.random((80, 5)) < 0.5).astype(int)
+    y[:, 0] |= y.sum(axis=1) == 0
+    curves = [
+        MultiLabelSGDClassifier(**form, random_state=0, max_iter=3).fit(Z, y).loss_curve_
+        for Z in (X, sp.csr_array(X))
+    ]
+    np.testing.assert_allclose(*curves, rtol=1e-4)
+
+
 def test_same_bits_for_any_index_type(data):
     X, y = data
     wide = sp.csr_matrix(X)

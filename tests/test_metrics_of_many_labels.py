@@ -110,6 +110,7 @@ def of_napkinxc(y, scores, k, inverse):
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_propensity_scored_metrics(k):
+    np.testing.assert_array_equal(label_propensities([[1, 0], [1, 1]]), 1)
     y, scores = problem(3)
     propensities = label_propensities(y)
     n, counts = len(y), y.sum(axis=0)
@@ -268,6 +269,7 @@ def test_report_in_each_form():
     text = multilabel_report(y, predicted, names=list("stuvwxyz"), thresholds=np.arange(8) / 10)
     assert "z" in text.split()
     assert "0.7" in text.split()
+    assert multilabel_report(y, predicted, max_labels=8) == multilabel_report(y, predicted)
     short = multilabel_report(y, predicted, max_labels=3)
     assert "8 labels with 10 to 99 rows" in short
     groups = multilabel_report(y, predicted, output="dict")["groups"]
@@ -283,6 +285,8 @@ def test_report_refuses():
     for wrong, message in (
         ({"y_pred": y[:, :3]}, "y_pred has the shape"),
         ({"y_pred": y * 0.5}, "y_pred"),
+        ({"y_pred": np.arange(len(y)) % 8}, "y_pred"),
+        ({"y_true": np.arange(len(y)) % 8}, "y_true"),
         ({"names": ["a"]}, "names has the shape"),
         ({"thresholds": [0.1, 0.2]}, "shape"),
         ({"output": "html"}, "output"),

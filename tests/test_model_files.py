@@ -44,8 +44,9 @@ from skmultireduce import (
     save_model,
 )
 from skmultireduce._model_files import container
-from skmultireduce._model_files.records import RECORDS
-from skmultireduce._model_files.values import Writer
+from skmultireduce._model_files.container import DamagedFileError
+from skmultireduce._model_files.records import RECORDS, _is_sums
+from skmultireduce._model_files.values import Reader, Writer
 from skmultireduce.text import (
     CountVectorizer,
     HashingVectorizer,
@@ -359,6 +360,12 @@ def test_wrong_values_with_right_checksums(files, name):
     assert refused >= 20
 
 
+def test_sums_are_numbers_by_name():
+    assert _is_sums({"counts": np.zeros(2, np.int64), "n": 3})
+    for wrong in ([], {"counts": "many"}, {1: 3}):
+        assert not _is_sums(wrong)
+
+
 def test_nothing_is_imported_or_run(files, tmp_path):
     def edit(header, parts):
         header["records"][0]["class"] = "antigravity.geohash"
@@ -465,9 +472,38 @@ def test_all_fields_are_kept(name):
 def test_many_values_are_arrays():
     writer = Writer(lambda value: None)
     texts = ["ab", "", "\udcff", "ü"] * 10
-    for value in (texts, [1.5] * 40, list(range(40)), [b"", b"x"]):
-        assert len(writer.write(value)) == 1
+    values = [texts, [1.5] * 40, list(range(40)), [b"", b"x"]]
+    written = [writer.write(value) for value in values]
+    assert [len(value) for value in written] == [1] * 4
     assert len(writer.arrays) == 6
+    reader = Reader({}, [], writer.arrays)
+    assert [reader.read(value) for value in written] == values
+
+
+def test_values_come_back_in_their_types():
+    values = [
+        None, True, 3, -1.5, np.inf, "text", np.str_("text"), [b"bytes"], (1, ("a",)), {1, 2},
+        {"a": 1, 2: [None]}, np.float32(1.5), np.bool_(True), np.dtype("<U3"), np.dtype(object),
+        np.dtype(np.float16), np.float64, int, bool, np.arange(6).reshape(2, 3),
+        np.array(["a", "bc"]), np.array([1, "a"], dtype=object),
+    ]  # fmt: skip
+    writer = Writer(lambda value: None)
+    written = [writer.write(value) for value in values]
+    reader = Reader({}, [], writer.arrays)
+    for value, content in zip(values, written, strict=True):
+        found = reader.read(content)
+        assert type(found) is type(value)
+        np.testing.assert_equal(found, value)
+        assert getattr(found, "dtype", None) == getattr(value, "dtype", None)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: {"tuple": [x]}], ids=["list", "tuple"])
+def test_values_are_not_nested_too_deeply(wrap):
+    value = 0
+    for _ in range(40):
+        value = wrap(value)
+    with pytest.raises(DamagedFileError, match="nested too deeply"):
+        Reader({}, [], []).read(value)
 
 
 def test_large_members(files, tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def test_learns(reduction, loss, hidden):
 @pytest.mark.parametrize("activation", ["relu", "tanh", "identity"])
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_scores_are_the_network(activation, pooling):
-    X, y = topics(50)
+    X, y = topics(150)
     model = small(
         hidden_layer_sizes=(7, 5), activation=activation, pooling=pooling, dtype="float64"
     ).fit(X, y)

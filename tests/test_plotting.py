@@ -52,6 +52,7 @@ def test_from_estimator_shows_the_tuned_cutoff(strategy):
     predicted = model.predict(X)
     both, either = (predicted & Y).sum(), (predicted | Y).sum()
     assert display.best_score == pytest.approx(both / either)
+    assert display.ax_.get_legend_handles_labels()[1][0] == "OneVsRestClassifier"
 
 
 @pytest.mark.parametrize("fit", [False, True])
@@ -72,14 +73,15 @@ def test_from_estimator_shows_a_given_cutoff(fit):
     np.testing.assert_allclose(points[:, 1], [0.1, 0.2, 0.3, 0.4])
 
 
-def test_from_any_estimator():
+@pytest.mark.parametrize(("name", "shown"), [("logistic",) * 2, (None, "OneVsRestClassifier")])
+def test_from_any_estimator(name, shown):
     inner = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
     display = ThresholdCurveDisplay.from_estimator(
-        inner, X, Y, response_method="decision_function", name="logistic"
+        inner, X, Y, response_method="decision_function", name=name
     )
     assert display.thresholds[0] < 0
     assert display.best_score == pytest.approx(display.scores.max())
-    assert display.ax_.get_legend_handles_labels()[1][0] == "logistic"
+    assert display.ax_.get_legend_handles_labels()[1][0] == shown
 
 
 def test_label_display_shows_each_label():

@@ -54,6 +54,8 @@ def test_for_one_label_a_row_they_sum_to_one_and_agree_with_the_prediction(data)
     proba = model.predict_proba(X)
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
     assert np.all((proba > 0) & (proba < 1))
+    expected = nearest_simplex((1 + model.decision_function(X)) / 2)
+    np.testing.assert_allclose(proba, expected, atol=1e-6)
     np.testing.assert_array_equal(model.classes_[proba.argmax(axis=1)], model.predict(X))
 
 

@@ -1,5 +1,8 @@
 """Promises for new rows: the tests behind them, the simulations, and what goes together."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,7 +15,13 @@ from sklearn.metrics import get_scorer, jaccard_score
 from sklearn.multiclass import OneVsRestClassifier
 
 from skmultireduce import MultiLabelSGDClassifier, ThresholdedMultiLabel
-from skmultireduce._cutoff.certify import Promise, _highest_cut, find_promised, label_windows
+from skmultireduce._cutoff.certify import (
+    _SEEN_LABELS,
+    Promise,
+    _highest_cut,
+    find_promised,
+    label_windows,
+)
 from skmultireduce._cutoff.counters import InfeasibleError, Search, keys_of, values_of
 from skmultireduce._cutoff.metric import METRICS
 from skmultireduce._cutoff.promises import (
@@ -178,27 +187,31 @@ def test_tail_is_the_binomial_distribution_function():
     np.testing.assert_allclose(binomial_tail(failures, trials, 0.2), expected, atol=1e-12)
 
 
-def test_windows_of_labels_end_where_the_binomial_test_fails():
-    rng = np.random.default_rng(0)
-    n, k, alpha, delta = 400, 3, 0.3, 0.1
+@pytest.mark.parametrize(("n", "seed"), [(400, 0), *((40, seed) for seed in range(1, 40))])
+def test_windows_of_labels_end_where_the_binomial_test_fails(n, seed):
+    rng = np.random.default_rng(seed)
+    k, alpha, delta = 3, 0.3, 0.1
     m = expit(rng.normal(-0.5, 3, size=(n, k)))
     y = rng.random((n, k)) < m
-    seen_rows = np.arange(n) < 80
-    keys, labels = keys_of(m).ravel(), np.tile(np.arange(k), n)
+    seen_rows = np.arange(n) < n // 5
+    keys, labels = keys_of(m), np.tile(np.arange(k), n)
     low, high = label_precision_windows(
-        keys, labels, y.ravel(), np.repeat(seen_rows, k), 4.0, alpha, delta, k
+        keys.ravel(), labels, y.ravel(), np.repeat(seen_rows, k), 4.0, alpha, delta, k
     )
-    assert np.all(low < high)
+    assert np.all(low < high) or n < 400
     test = ~seen_rows
+    n_hopeful = np.count_nonzero(high)
     for i in range(k):
-        start, stop = values_of(np.array([high[i], low[i]]))
-        for cut in np.unique(m[test, i])[::-1]:
-            h = m[test, i] >= cut
-            good = binom.cdf(np.sum(h & ~y[test, i]), h.sum(), alpha) <= delta / k
-            if stop < cut < start:
-                assert good
-            if cut == stop:
-                assert not good
+
+        def good(cut, i=i):
+            h = keys[test, i] >= cut
+            return binom.cdf(np.sum(h & ~y[test, i]), h.sum(), alpha) <= delta / n_hopeful
+
+        # The first rule, or there is no window; then one more pair at a time.
+        assert (low[i] < high[i]) == bool(high[i] and good(high[i]))
+        cuts = keys[test & (keys[:, i] < high[i]), i]
+        assert all(good(cut) for cut in cuts[cuts > low[i]])
+        assert not (low[i] < high[i] and low[i] in cuts and good(low[i]))
 
 
 def test_tops_of_labels_are_those_of_the_binomial_test():
@@ -213,6 +226,28 @@ def test_tops_of_labels_are_those_of_the_binomial_test():
         while binom.cdf(misses, len(own), 0.2) > 0.1 / 4:
             misses -= 1
         assert high[i] == own[misses]
+
+
+@pytest.mark.parametrize("kind", ["micro", "samples", "label"])
+@pytest.mark.parametrize("metric", ["precision", "recall"])
+def test_blocks_and_pools_of_rows_change_no_promise(metric, kind):
+    law = Law(6, mean=-2.0)
+    f, y = law.draw(300)
+    most = 2 if (metric, kind) == ("precision", "micro") else None
+    promise = promise_of(metric, 0.6, 0.9, kind, law, most)
+
+    def found(step, *cuts):
+        pools = [
+            Pool(array_blocks(f[i:j], step), read_labels(y[i:j])[0])
+            for i, j in pairwise([0, *cuts, len(f)])
+        ]
+        search = replace(search_of(f, y, most=most), pools=pools)
+        if kind == "label":
+            windows = label_windows(search, promise, 0)
+            return windows.low.tolist(), windows.high.tolist()
+        return find_promised(search, promise).value
+
+    assert found(None) == found(7) == found(None, 90, 100)
 
 
 # --- what is promised is kept ---------------------------------------------------------
@@ -463,6 +498,17 @@ def test_nothing_certified_names_the_rows_it_takes():
         tuned(X=1 - Y + 0.1 * X, **PRECISE)
     with pytest.raises(InfeasibleError, match="max_labels, n_candidates"):
         tuned(max_labels=1, **{**MEAN, "min_recall": 0.97})
+
+
+@pytest.mark.parametrize(("metric", "tested"), [("precision", 1 - _SEEN_LABELS), ("recall", 1)])
+def test_nothing_certified_of_labels_names_the_rows_it_takes(metric, tested):
+    law = Law(6, mean=-2.0)
+    f, y = law.draw(30)
+    with pytest.raises(InfeasibleError) as caught:
+        label_windows(search_of(f, y), promise_of(metric, 0.9, 0.9, "label", law), 0)
+    # Of the label with the most rows, so many in a row must be right.
+    rows = np.log(0.1 / 6) / np.log(0.9) * 30 / y.sum(axis=0).max() / tested
+    assert f"takes about {rows:.0f} rows" in str(caught.value)
 
 
 def test_few_rows_and_a_recall_predict_everything():

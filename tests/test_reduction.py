@@ -155,6 +155,12 @@ def test_joint_model_recovers_sizes_and_pairs(reduction):
     np.testing.assert_allclose(model.predict_proba(law.X), delta.sum(axis=2), rtol=1e-12)
 
 
+@pytest.mark.parametrize("max_size", [None, "auto"])
+def test_one_size_is_one_class(max_size):
+    y = np.eye(3, dtype=int)[[0, 1, 2] * 4]
+    assert tree(size_model="joint", max_size=max_size).fit(y, y).sizes_.tolist() == [1]
+
+
 def test_expected_model_recovers_sizes():
     law = random_law(seed=2, empty=True)
     model = tree(size_model="expected", max_size=None, unlabeled="none")
@@ -185,6 +191,14 @@ def test_rows_without_labels(reduction, size_model, unlabeled):
     np.testing.assert_allclose(model.predict_proba(law.X), truth, atol=0.03)
 
 
+@pytest.mark.parametrize("unlabeled", ["drop", "none"])
+def test_rows_of_weight_0_are_no_rows_without_labels(unlabeled):
+    y = np.repeat([[1, 0], [0, 1], [0, 0]], 5, axis=0)
+    weight = y.sum(axis=1).astype(float)
+    model = tree(unlabeled=unlabeled).fit(np.arange(15)[:, None], y, sample_weight=weight)
+    assert model.n_unlabeled_ == 0
+
+
 def test_plain_softmax_with_a_class_of_empty_sets():
     sets = [[0, 0], [1, 0], [0, 1]]
     law = Law(sets, [[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]])
@@ -195,6 +209,14 @@ def test_plain_softmax_with_a_class_of_empty_sets():
     for size_model in ("expected", "joint"):
         repaired = tree(unlabeled="none", size_model=size_model).fit(X, y)
         np.testing.assert_array_equal(repaired.predict(law.X), [[0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("size_model", [None, "expected", "joint"])
+def test_a_row_that_surely_has_no_label(size_model):
+    X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat([[0, 0], [1, 0]], 10, axis=0)
+    y[-1] = 1
+    model = tree(unlabeled="none", size_model=size_model).fit(X, y)
+    assert model.predict_proba(X[:1]).max() <= 1e-30
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])

@@ -263,6 +263,11 @@ def test_documents_of_all_kinds(name, parameters, documents):
     assert_alike(name, {**parameters, "analyzer": "char", "ngram_range": (1, 2)}, documents)
 
 
+def test_a_lone_surrogate_that_is_in_no_n_gram():
+    parameters = {"analyzer": "char", "ngram_range": (3, 3)}
+    assert_alike("HashingVectorizer", parameters, lambda: ["\ud800", "bake", "bread"])
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("parameters", [
     {"encoding": "latin-1"},

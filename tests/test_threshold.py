@@ -152,7 +152,9 @@ def test_folds_are_pooled():
     assert parallel.best_threshold_ == by_folds.best_threshold_
 
 
-def test_block_by_block_is_the_same():
+@pytest.mark.parametrize("block_bytes", [2**18, 2**6])
+def test_block_by_block_is_the_same(block_bytes, monkeypatch):
+    monkeypatch.setattr("skmultireduce._cutoff.scores._BLOCK_BYTES", block_bytes)
     scores, y = scored(n=300)
     whole = ThresholdedMultiLabel(Scores(), cv=3, random_state=0, strategy="adjusted")
     whole.fit(scores, sp.csr_array(y))

@@ -393,6 +393,22 @@ def test_exact_search_is_brute_force(seed, n_trees, kind, k, data):
     assert_array_equal(found.values, P[row, label])
 
 
+@pytest.mark.parametrize("k", [1, 2, 7, 40])
+@pytest.mark.parametrize("beam_width", [None, 100])
+def test_ties_go_to_the_smaller_label(k, beam_width):
+    tree = tree_of_parents(random_parents(np.random.default_rng(0), 40, 8), 40)
+    forest = LabelForest([LabelTreeModel(tree, 2, "linear")])
+    rows = as_rows(np.zeros((1, 2), dtype=np.float32))
+    P = forest.dense(rows, 1)
+    assert len(np.unique(P)) < 8
+    assert forest.top(rows, k, beam_width, 1).labels.tolist() == twin.best(P, k)[0]
+
+
+def test_a_model_without_weights_is_whole():
+    tree = tree_of_parents(random_parents(np.random.default_rng(0), 9, 3), 9)
+    LabelTreeModel(tree, 2, "linear").check()
+
+
 def test_wide_beam_is_exact_and_narrow_beam_is_not_better():
     forest, rows = forest_of(1, 0)
     exact = forest.top(rows, 5, None, 1)
@@ -746,6 +762,15 @@ def test_no_labels_and_no_weights():
         LabelTreeClassifier().fit(X, np.zeros_like(y))
     with pytest.raises(ValueError, match="positive weight"):
         LabelTreeClassifier().fit(X, y, sample_weight=(y.sum(axis=1) == 0).astype(float))
+    y[:3], y[3:, 0] = 0, 1
+    with pytest.warns(UserWarning, match="3 of 300 rows have no label and are left out"):
+        LabelTreeClassifier(reduction="pick_one").fit(X, y)
+
+
+def test_one_label_for_each_row_will_do():
+    X, _ = labelled()
+    y = np.eye(30, dtype=int)[np.arange(300) % 30]
+    assert LabelTreeClassifier(max_iter=1).fit(X, y).predict_proba(X).shape == y.shape
 
 
 def test_large_steps_do_not_diverge():

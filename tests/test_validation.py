@@ -86,6 +86,12 @@ def test_bad_x():
         read(np.array([[np.nan, 1]]))
     with pytest.raises(ValueError, match="infinity"):
         read(np.array([[1e300, 1]]), "float32")
+    # Rows that are converted block by block.
+    wide = np.zeros((3, 64))
+    for value, message in ((np.nan, "NaN"), (1e300, "infinity")):
+        wide[1, 5] = value
+        with pytest.raises(ValueError, match=message):
+            read(wide, "float32")
 
 
 def test_sample_weight():

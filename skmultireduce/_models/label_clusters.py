@@ -194,7 +194,7 @@ def tree_of_parents(parents: Any, n_labels: int) -> LabelTree:
         raise ValueError(
             f"parents must have -1 for one inner node, the root; {len(roots)} nodes have it."
         )
-    if given.max() >= len(given) or not np.array_equal(inner, np.arange(n_labels, len(given))):
+    if not np.array_equal(inner, np.arange(n_labels, len(given))):
         raise ValueError(
             f"parents must name each of the inner nodes {n_labels} to {len(given) - 1} at least "
             "once, and no label."
