@@ -245,15 +245,20 @@ def test_readme_shows_the_stored_results(figures, compared):
 
 def test_claims_of_the_front_page_are_stored_figures(figures, compared):
     """Sentences of docs/index.md beside its figure; change them where this fails."""
-    cooking, imports = (
-        {figures.short(row["contender"]): row for row in figures.fastest(compared, name)}
-        for name in figures.FRONT_SETS
-    )
+
+    def named(set_name):
+        rows = figures.fastest(compared, set_name)
+        return {figures.short(row["contender"]): row for row in rows}
+
+    cooking, imports = map(named, figures.FRONT_SETS)
     ours = "one_vs_rest, squared hinge"
     assert abs(cooking[ours]["J*"] - cooking["scikit-learn LinearSVC"]["J*"]) < 0.005
-    best = max(imports, key=lambda name: imports[name]["J*"])
-    assert best == "omikuji 3 trees"
-    assert imports["scikit-learn LinearSVC"]["J*"] > imports[ours]["J*"]
+    best = sorted(imports, key=lambda name: imports[name]["J*"], reverse=True)
+    assert best[:2] == [ours, "omikuji 3 trees"]
+    assert any(
+        rows["omikuji 3 trees"]["J*"] > rows[ours]["J*"]
+        for rows in map(named, figures.real_sets(compared))
+    )
     for rows in (cooking, imports):
         for peer in ("omikuji 3 trees", "napkinXC PLT"):
             assert rows[peer]["memory_mb"] < rows[ours]["memory_mb"]
