@@ -168,7 +168,7 @@ def overlap(a: _Box, b: _Box) -> float:
 
 def _candidates(x: float, y: float, width: float, font: float) -> Iterator[tuple[_Box, float]]:
     """Boxes for a name about a point, with what their distance costs."""
-    for ring in range(9):
+    for ring in range(14):
         for sign in (1, -1) if ring else (1,):
             middle = y + sign * ring * 0.55 * font
             for left, cost in (
@@ -194,7 +194,7 @@ def place(spots: Sequence[tuple[float, float]], names: Sequence[str], frame: _Fr
         total += sum(8 * overlap(box, mark) for mark in marks)
         return total + sum(12 * overlap(box, other) for j, other in enumerate(chosen) if j != i)
 
-    for _ in range(6):
+    for _ in range(12):
         for i, options in enumerate(choices):
             chosen[i] = min(options, key=lambda option, i=i: cost(i, *option))[0]
     return chosen

@@ -69,6 +69,13 @@ def _outside(indices: np.ndarray, size: int) -> bool:
     return bool(indices.max() >= size)
 
 
+def _falls(offsets: np.ndarray) -> bool:
+    if len(offsets) == 2:
+        # One row, such as of a single text, where NumPy's calls are most of the time.
+        return bool(offsets[1] < offsets[0])
+    return bool((offsets[1:] < offsets[:-1]).any())
+
+
 def _compressed_fault(matrix: Any) -> str | None:
     indptr, indices = matrix.indptr, matrix.indices
     if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
@@ -79,7 +86,7 @@ def _compressed_fault(matrix: Any) -> str | None:
     elif matrix.format == "bsr":
         height, width = matrix.blocksize
         lines, size = lines // height, size // width
-    if len(indptr) != lines + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
+    if len(indptr) != lines + 1 or indptr[0] != 0 or _falls(indptr):
         return "offsets that do not start at 0, decrease, or are not one more than its lines"
     if indptr[-1] > min(len(indices), len(matrix.data)):
         return "offsets beyond the end of its buffers"

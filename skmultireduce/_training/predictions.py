@@ -77,7 +77,9 @@ def _block_scores(model: Model, rows: Rows, block: slice) -> np.ndarray:
 def kept_inside(probabilities: np.ndarray) -> np.ndarray:
     """Clip to what is strictly between 0 and 1, in place; float32 rounds to them."""
     smallest, largest = _inside(probabilities.dtype)
-    return np.clip(probabilities, smallest, largest, out=probabilities)
+    # np.clip's answer; for a single row at a third of its time.
+    np.maximum(probabilities, smallest, out=probabilities)
+    return np.minimum(probabilities, largest, out=probabilities)
 
 
 @cache
