@@ -409,7 +409,8 @@ def report(files: list[Path]) -> str:
                 "",
                 f"{machine['date'][:10]}, {where}, load average ",
             ]
-            lines[-1] += f"{machine['load_average']:.1f} at the end."
+            lines[-1] += f"{machine['load_average']:.1f} at the end, revision "
+            lines[-1] += f"{machine['revision']}."
             lines += ["", NOTES[part]] if part in NOTES else []
             named = rows if isinstance(rows, dict) and part == "peers" else {"": rows}
             for name, own in named.items():

@@ -245,8 +245,8 @@ def report(results: dict) -> str:
     lines = [
         "# Vectorizers of text",
         "",
-        f"`benchmarks/text.py`, {machine['date'][:10]}, {machine['cpu']}, one thread, seconds of "
-        "the processor.",
+        f"`benchmarks/text.py`, {machine['date'][:10]}, {machine['cpu']}, revision "
+        f"{machine['revision']}, one thread, seconds of the processor.",
     ]
     if rows := results.get("vectorizers"):
         same = all(row["equal"] for row in rows)
