@@ -154,8 +154,11 @@ class _CompiledCounts:
             The one of scikit-learn's class: columns of a row stand in the order in which
             the terms were seen first.
         """
+        return self._counted(raw_documents)
+
+    def _counted(self, raw_documents: Iterable):
         try:
-            return super().fit_transform(raw_documents, y)
+            return sklearn_text.CountVectorizer.fit_transform(self, raw_documents)
         finally:
             self._settle()
 
@@ -371,10 +374,7 @@ class TfidfVectorizer(_CompiledCounts, sklearn_text.TfidfVectorizer):
             The one of scikit-learn's class.
         """
         self._check_params()
-        try:
-            X = sklearn_text.CountVectorizer.fit_transform(self, raw_documents)
-        finally:
-            self._settle()
+        X = self._counted(raw_documents)
         idf = None
         if self.use_idf:
             idf = idf_of(document_counts(X), X.shape[0], X.dtype, self.smooth_idf)
