@@ -291,7 +291,7 @@ def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     """Quantile of each row of sorted values, as a column; np.quantile's to the bit."""
     at = share * (ordered.shape[1] - 1)
     first = int(at)
-    here = ordered[:, first, np.newaxis].copy()
+    here = ordered[:, first, np.newaxis]
     there = ordered[:, min(first + 1, ordered.shape[1] - 1), np.newaxis]
     part, step = at - first, there - here
     return here + step * part if part < 0.5 else there - step * (1 - part)

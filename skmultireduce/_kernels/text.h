@@ -523,6 +523,8 @@ SKM_FUN int skm_store_counts(SkmRows *r)
     size_t i, n = r->n_out - r->row_start;
     const int32_t *counts = r->counts;
     void *values = r->values;
+    if (!n)
+        return 1;
     if (!skm_grow(&values, &r->values_capacity, r->n_out, skm_value_size(r->value_type)))
         return 0;
     r->values = values;
